@@ -1,0 +1,119 @@
+"""Every mistake of a config at once, before anything slow begins."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from yacs.config import CfgNode
+
+from config.load import ConfigError
+
+CHOICES = {
+    "DATASETS.LAYOUT": ["slides", "pairs"],
+    "DATASETS.GROUP_BY": ["group", "id"],
+    "TEST.TTA": ["none", "flips", "dihedral"],
+    "SOLVER.LOSS_FUNCTION_NAME": [
+        "bce_dice",
+        "dice_coef_loss",
+        "loss_focal_corrected",
+        "loss_sym_lovasz_focal_corrected",
+        "sym_lovasz_dice",
+        "sym_lovasz_focal_dice",
+        "symmetric_lovasz",
+    ],
+}
+AT_LEAST_ONE = [
+    "INPUT.SIZE_TRAIN",
+    "TEST.PATCH",
+    "SOLVER.EPOCHS",
+    "SOLVER.BATCH_SIZE",
+    "TEST.BATCH_SIZE",
+    "MODEL.IN_CHANNELS",
+    "TILES.TISSUE_PX",
+    "TEST.OVERLAY_PX",
+]
+NOT_NEGATIVE = [
+    "TILES.OVERLAP",
+    "TEST.OVERLAP",
+    "TILES.SPACING_UM",
+    "DATASETS.SPACING_UM",
+    "TEST.MIN_OBJECT",
+    "TEST.MAX_HOLE",
+    "SOLVER.NUM_WORKERS",
+    "SOLVER.PATIENCE",
+    "SOLVER.WEIGHT_DECAY",
+]
+POSITIVE = ["TILES.REDUCTION", "SOLVER.LR", "SOLVER.ENCODER_LR_FACTOR"]
+FRACTIONS = ["TILES.MIN_TISSUE", "TEST.TH", "AUGMENTATION.AFFINE_SHIFT", "AUGMENTATION.AFFINE_SCALE"] + [
+    f"AUGMENTATION.{name}"
+    for name in "FLIP ROTATE90 AFFINE PERSPECTIVE DISTORTION NOISE BLUR HSV CLAHE BRIGHTNESS GAMMA STAIN".split()
+]
+
+
+def check_cfg(cfg: CfgNode, paths: Sequence[str] = ()) -> None:
+    """Raise ConfigError naming every option that cannot work; `paths` are the options that must name existing paths."""
+    mistakes = [*_values(cfg), *_sizes(cfg), *_lists(cfg), *_missing(cfg, paths)]
+    if mistakes:
+        raise ConfigError(mistakes)
+
+
+def get(cfg: CfgNode, key: str) -> object:
+    """The value of a dotted key."""
+    value = cfg
+    for name in key.split("."):
+        value = value[name]
+    return value
+
+
+def _values(cfg: CfgNode) -> Iterator[str]:
+    for key, choices in CHOICES.items():
+        if get(cfg, key) not in choices:
+            yield f"{key} is {get(cfg, key)!r}; choose one of {choices}"
+    rules = [(AT_LEAST_ONE, 1, "at least 1"), (NOT_NEGATIVE, 0, "at least 0")]
+    for keys, least, wanted in rules:
+        yield from (f"{key} is {get(cfg, key)}; it must be {wanted}" for key in keys if get(cfg, key) < least)
+    yield from (f"{key} is {get(cfg, key)}; it must be above 0" for key in POSITIVE if not get(cfg, key) > 0)
+    yield from (f"{key} is {get(cfg, key)}; it must lie in 0 to 1" for key in FRACTIONS if not 0 <= get(cfg, key) <= 1)
+    if cfg.SOLVER.N_FOLDS < 2:
+        yield f"SOLVER.N_FOLDS is {cfg.SOLVER.N_FOLDS}; it must be at least 2"
+
+
+def _sizes(cfg: CfgNode) -> Iterator[str]:
+    for key in ("INPUT.SIZE_TRAIN", "TEST.PATCH"):
+        if get(cfg, key) % 32:
+            yield f"{key} is {get(cfg, key)}; it must be a multiple of 32 (networks halve it five times)"
+    for key, size in (("TILES.OVERLAP", "INPUT.SIZE_TRAIN"), ("TEST.OVERLAP", "TEST.PATCH")):
+        if get(cfg, key) >= get(cfg, size):
+            yield f"{key} is {get(cfg, key)}; it must be smaller than {size} ({get(cfg, size)})"
+
+
+def _lists(cfg: CfgNode) -> Iterator[str]:
+    data = cfg.DATASETS
+    if not data.CLASSES or len(set(data.CLASSES)) < len(data.CLASSES) or len(data.CLASSES) > 254:
+        yield f"DATASETS.CLASSES is {data.CLASSES}; it must name 1 to 254 different classes"
+    if data.MASK_VALUES and len(data.MASK_VALUES) != len(data.CLASSES):
+        yield f"DATASETS.MASK_VALUES has {len(data.MASK_VALUES)} lists for {len(data.CLASSES)} classes"
+    if not all(isinstance(each, list) and all(v in range(256) for v in each) for each in data.MASK_VALUES):
+        yield f"DATASETS.MASK_VALUES is {data.MASK_VALUES}; it must be lists of values 0 to 255, such as [[10, 20]]"
+    if data.MASK_THRESHOLD not in range(256):
+        yield f"DATASETS.MASK_THRESHOLD is {data.MASK_THRESHOLD}; it must lie in 0 to 255"
+    if data.CROP and not _is_crop(data.CROP):
+        yield f"DATASETS.CROP is {data.CROP}; it must be [row, column, rows, columns]"
+    if data.LAYOUT == "pairs" and "{name}" not in data.IMAGES:
+        yield f"DATASETS.IMAGES is {data.IMAGES!r}; it must hold {{name}}"
+    for key in ("MEAN", "STD"):
+        if cfg.INPUT[key] and len(cfg.INPUT[key]) != cfg.MODEL.IN_CHANNELS:
+            yield f"INPUT.{key} has {len(cfg.INPUT[key])} values for {cfg.MODEL.IN_CHANNELS} channels"
+    folds = len(data.FOLD_GROUPS) or cfg.SOLVER.N_FOLDS
+    if not all(fold in range(folds) for fold in cfg.SOLVER.FOLDS):
+        yield f"SOLVER.FOLDS is {cfg.SOLVER.FOLDS}; folds run from 0 to {folds - 1}"
+
+
+def _is_crop(crop: list) -> bool:
+    return len(crop) in (4, 6) and all(isinstance(n, int) for n in crop) and min(crop) >= 0 and 0 not in crop[len(crop) // 2 :]
+
+
+def _missing(cfg: CfgNode, keys: Sequence[str]) -> Iterator[str]:
+    for key in keys:
+        value = str(get(cfg, key))
+        if value and not Path(value).exists():
+            yield f"{key} is {value!r}, which does not exist"

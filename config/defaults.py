@@ -1,0 +1,99 @@
+"""Every option of the pipeline, in the order in which pixels meet it; the comment gives unit and effect."""
+
+from yacs.config import CfgNode as Cn
+
+_C = Cn()
+
+_C.OUTPUT_DIR = "output/train"  # folder of training runs; each run writes a folder of its own in it
+_C.RUN_NAME = ""  # name of the run's folder; empty: date and time
+_C.SEED = 42  # seed of folds, weights, order and augmentation
+
+# ---------------------------------------------------------------------------------------------------------------- cases
+_C.DATASETS = Cn()
+_C.DATASETS.LAYOUT = "slides"  # how cases lie on disk: 'slides' (a folder of TIFFs) or 'pairs' (images and masks)
+_C.DATASETS.WSI_FOLDER = "data/datasets/slides"  # folder of the slides; for pairs, the folder that the patterns start from
+_C.DATASETS.LABELS_CSV = "data/datasets/train.csv"  # slides: run-length labels, a row a slide (and class)
+_C.DATASETS.RLE_COLUMN = "encoding"  # column of LABELS_CSV that holds the run lengths
+_C.DATASETS.LABELS_FOLDER = ""  # slides: folder of mask images named like the slides, used in place of LABELS_CSV
+_C.DATASETS.IMAGES = "images/{name}.*"  # pairs: pattern of the images; {name} and, if there, {group} make the id
+_C.DATASETS.MASKS = "masks/{name}.*"  # pairs: pattern of the masks
+_C.DATASETS.ID_CSV = ""  # table of the ids to use, with optional columns group and split; empty: every case found
+_C.DATASETS.GROUP_BY = "group"  # 'group': cases of one group (patient, video) share a fold; 'id': each is its own group
+_C.DATASETS.FOLD_GROUPS = []  # groups of each fold, [['1', '3'], ['2', '5']]; empty: drawn with SEED
+_C.DATASETS.CLASSES = ["object"]  # names of the classes, one output channel each
+_C.DATASETS.MASK_THRESHOLD = 0  # mask images: a pixel of at least this value is foreground; 0: pixel values are classes
+_C.DATASETS.MASK_VALUES = []  # mask images: pixel values of each class, [[10, 20, 30]]; empty: pixel values are classes
+_C.DATASETS.CROP = []  # (row, column, rows, columns) at level 0 to which every image is cut; empty: the whole image
+_C.DATASETS.SPACING_UM = 0.0  # pixel size in um at level 0 that overrules the files; 0: as the files say
+_C.DATASETS.TRAIN_FOLDER = "data/datasets/train"  # tiles: images_<size>_red<r> and masks_<size>_red<r> lie here
+
+# ---------------------------------------------------------------------------------------------------------------- tiles
+_C.TILES = Cn()
+_C.TILES.REDUCTION = 4.0  # level-0 pixels per pixel of the network's image, along a side
+_C.TILES.SPACING_UM = 0.0  # pixel size of the network's image in um, in place of REDUCTION; 0: use REDUCTION
+_C.TILES.OVERLAP = 0  # pixels that neighbouring training tiles share at least
+_C.TILES.MIN_TISSUE = 0.05  # drop a tile with less tissue than this fraction of it, unless it is annotated; 0: keep all
+_C.TILES.TISSUE_SATURATION = 20  # a pixel is tissue if its colour saturation (0 to 255) reaches this
+_C.TILES.TISSUE_PX = 1024  # longest side in pixels of the picture on which tissue is sought
+
+# ---------------------------------------------------------------------------------------------------------------- input
+_C.INPUT = Cn()
+_C.INPUT.SIZE_TRAIN = 256  # side of a training tile in pixels; a multiple of 32
+_C.INPUT.MEAN = []  # mean by channel, 0 to 1; empty: that of the training tiles
+_C.INPUT.STD = []  # standard deviation by channel, 0 to 1; empty: that of the training tiles
+
+# --------------------------------------------------------------------------------------------------------- augmentation
+_C.AUGMENTATION = Cn()
+_C.AUGMENTATION.FLIP = 0.5  # probability of a mirror image, for each axis
+_C.AUGMENTATION.ROTATE90 = 0.5  # probability of a turn by a multiple of 90 degrees
+_C.AUGMENTATION.AFFINE = 0.5  # probability of a shift, scale and rotation
+_C.AUGMENTATION.AFFINE_SCALE = 0.1  # scale changes by at most this fraction
+_C.AUGMENTATION.AFFINE_SHIFT = 0.06  # shift by at most this fraction of the side
+_C.AUGMENTATION.AFFINE_DEGREES = 45.0  # rotation by at most this many degrees
+_C.AUGMENTATION.PERSPECTIVE = 0.0  # probability of a change of perspective
+_C.AUGMENTATION.DISTORTION = 0.2  # probability of an elastic or grid distortion
+_C.AUGMENTATION.NOISE = 0.2  # probability of Gaussian noise
+_C.AUGMENTATION.BLUR = 0.2  # probability of a slight blur
+_C.AUGMENTATION.HSV = 0.3  # probability of a change of hue, saturation and value
+_C.AUGMENTATION.CLAHE = 0.0  # probability of contrast-limited histogram equalisation
+_C.AUGMENTATION.BRIGHTNESS = 0.5  # probability of a change of brightness and contrast
+_C.AUGMENTATION.GAMMA = 0.2  # probability of a change of gamma
+_C.AUGMENTATION.STAIN = 0.0  # probability of a change of each stain's strength in optical density (RGB images)
+
+# ---------------------------------------------------------------------------------------------------------------- model
+_C.MODEL = Cn()
+_C.MODEL.ARCHITECTURE = "UneXt101"  # UneXt101, UneXt50, UneXt18, UneXt (any ResNet encoder) or any smp architecture
+_C.MODEL.ENCODER_NAME = "resnext101_32x16d"  # encoder of UneXt and smp networks; 'tu-<name>' takes a timm encoder
+_C.MODEL.ENCODER_WEIGHTS = "ssl"  # pretrained weights: a name ('imagenet', 'ssl'), a local weight file, or None
+_C.MODEL.IN_CHANNELS = 3  # channels of the image
+
+# --------------------------------------------------------------------------------------------------------------- solver
+_C.SOLVER = Cn()
+_C.SOLVER.LOSS_FUNCTION_NAME = "bce_dice"  # a name of utils/losses.py
+_C.SOLVER.N_FOLDS = 4  # folds of the cross-validation
+_C.SOLVER.FOLDS = []  # folds to train, [0, 2]; empty: all
+_C.SOLVER.EPOCHS = 30  # passes over the training tiles
+_C.SOLVER.BATCH_SIZE = 8  # tiles a step
+_C.SOLVER.NUM_WORKERS = 2  # processes that load and augment tiles; 0: none besides the main one
+_C.SOLVER.LR = 1e-3  # highest learning rate of the one-cycle schedule
+_C.SOLVER.ENCODER_LR_FACTOR = 0.1  # the encoder learns at this fraction of LR
+_C.SOLVER.WEIGHT_DECAY = 1e-2  # decoupled weight decay
+_C.SOLVER.PATIENCE = 0  # stop after this many epochs without a better validation Dice; 0: never
+_C.SOLVER.FIND_LR = False  # plot loss against learning rate before each fold; changes nothing else
+_C.SOLVER.MIXED_PRECISION = True  # half precision on a GPU; no effect on a CPU
+
+# ----------------------------------------------------------------------------------------------------------------- test
+_C.TEST = Cn()
+_C.TEST.WSI_FOLDER = "data/datasets/test"  # folder of the cases to predict, laid out as DATASETS.LAYOUT says
+_C.TEST.LABELS_CSV = ""  # run-length labels of those slides, if known; empty: none
+_C.TEST.SPLIT = ""  # predict only the cases of this split of DATASETS.ID_CSV ('test'); empty: all
+_C.TEST.MODEL_WEIGHTS_FOLDER = "model/checkpoints"  # folder of the weights; all of them are averaged
+_C.TEST.OUTPUT_DIR = "output/test"  # folder of the results
+_C.TEST.TH = 0.0  # probability from which a pixel is foreground; 0: the tuned one that the weights carry
+_C.TEST.PATCH = 512  # side of a patch at prediction, in pixels of the network's image; a multiple of 32
+_C.TEST.OVERLAP = 64  # pixels that neighbouring patches share and blend at least
+_C.TEST.BATCH_SIZE = 2  # patches a forward pass
+_C.TEST.TTA = "none"  # average over 'none', 'flips' (4 forwards) or 'dihedral' (flips and quarter turns, 8)
+_C.TEST.MIN_OBJECT = 0  # remove objects of fewer pixels of the network's image; 0: keep all
+_C.TEST.MAX_HOLE = 0  # fill holes of at most this many pixels of the network's image; 0: none
+_C.TEST.OVERLAY_PX = 1600  # longest side of the overlay pictures in pixels

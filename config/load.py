@@ -1,0 +1,134 @@
+"""Reading of the config: defaults < --config-file < KEY VALUE."""
+
+import argparse
+import ast
+import difflib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import yaml
+from yacs.config import CfgNode
+
+from config.defaults import _C
+
+
+class ConfigError(Exception):
+    """What is wrong with a config or a command line: every mistake, one a line."""
+
+    def __init__(self, mistakes: Sequence[str]):
+        super().__init__("\n".join(mistakes))
+        self.mistakes = list(mistakes)
+
+
+def parse_args(argv: Sequence[str], description: str) -> argparse.Namespace:
+    """The command line that all scripts share: --config-file and trailing KEY VALUE pairs."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--config-file", default="", metavar="YAML", help="options that differ from config/defaults.py")
+    parser.add_argument("options", nargs="*", metavar="KEY VALUE", help="options that overrule the file's")
+    return parser.parse_intermixed_args(argv)
+
+
+def load_cfg(config_file: str = "", options: Sequence[str] = ()) -> CfgNode:
+    """The frozen config; raises ConfigError with all unknown keys and wrong types of file and options together."""
+    cfg = _C.clone()
+    mistakes: list[str] = []
+    for key, value, origin in [*_read_file(config_file, mistakes), *_read_options(options, mistakes)]:
+        _set(cfg, key, value, origin, mistakes)
+    if mistakes:
+        raise ConfigError(mistakes)
+    cfg.freeze()
+    return cfg
+
+
+def all_keys(node: CfgNode, prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Every option as (dotted key, value), in the order of the defaults."""
+    for name, value in node.items():
+        if isinstance(value, CfgNode):
+            yield from all_keys(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
+
+
+def _read_file(name: str, mistakes: list[str]) -> Iterator[tuple[str, object, str]]:
+    if not name:
+        return
+    path = Path(name)
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        mistakes.append(f"--config-file {name} cannot be read: {error}")
+        return
+    if not isinstance(content, dict):
+        mistakes.append(f"--config-file {name} must hold KEY: VALUE lines")
+        return
+    yield from ((key, value, path.name) for key, value in _flatten(content))
+
+
+def _flatten(content: dict, prefix: str = "") -> Iterator[tuple[str, object]]:
+    for name, value in content.items():
+        if isinstance(value, dict):
+            yield from _flatten(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _read_options(options: Sequence[str], mistakes: list[str]) -> Iterator[tuple[str, object, str]]:
+    if len(options) % 2:
+        mistakes.append(f"options must come as KEY VALUE pairs; {options[-1]!r} has no partner")
+    for key, text in zip(options[::2], options[1::2], strict=False):
+        yield key, _literal(text), "command line"
+
+
+def _literal(text: str) -> object:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def _set(cfg: CfgNode, key: str, value: object, origin: str, mistakes: list[str]) -> None:
+    known = dict(all_keys(_C))
+    if key not in known:
+        near = difflib.get_close_matches(str(key).upper(), known, n=1, cutoff=0.0)
+        mistakes.append(f"{origin}: there is no option {key}; did you mean {near[0]}?")
+        return
+    try:
+        fitting = _fit(value, known[key])
+    except ValueError as error:
+        mistakes.append(f"{origin}: {key} is {value!r}; it must be {error}")
+        return
+    *parents, name = key.split(".")
+    node = cfg
+    for parent in parents:
+        node = node[parent]
+    node[name] = fitting
+
+
+def _fit(value: object, default: object) -> object:
+    """`value` in the type of the default; raises ValueError that says which type that is."""
+    if isinstance(default, bool):
+        return _check(value, isinstance(value, bool), "True or False")
+    if isinstance(default, int):
+        return _check(value, isinstance(value, int) and not isinstance(value, bool), "a whole number")
+    if isinstance(default, float):
+        return _as_float(value)
+    if isinstance(default, list):
+        return list(_check(value, isinstance(value, (list, tuple)), "a list, such as [1, 2]"))
+    if value is None or isinstance(value, (int, float)):
+        return str(value)
+    return _check(value, isinstance(value, str), "a text")
+
+
+def _check(value: object, good: bool, wanted: str) -> object:
+    if not good:
+        raise ValueError(wanted)
+    return value
+
+
+def _as_float(value: object) -> float:
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        return float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise ValueError("a number") from None

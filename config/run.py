@@ -1,0 +1,106 @@
+"""The frame of every script: a run folder that explains itself, a log, and exit codes."""
+
+import errno
+import importlib.metadata
+import logging
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Collection, Sequence
+from functools import wraps
+from pathlib import Path
+
+from yacs.config import CfgNode
+
+from config.load import ConfigError
+
+ALL_GOOD, SOME_FAILED, BAD_CONFIG, BAD_ENVIRONMENT = 0, 1, 2, 3
+LIBRARIES = ("torch", "fastai", "segmentation_models_pytorch", "timm", "albumentations", "numpy", "tifffile", "zarr")
+ENVIRONMENT_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
+log = logging.getLogger(__name__)
+
+
+def script(main: Callable[[Sequence[str]], int]) -> Callable[[Sequence[str]], int]:
+    """Turn the errors of a script's main(argv) into one clear message and an exit code."""
+
+    @wraps(main)
+    def wrapped(argv: Sequence[str]) -> int:
+        try:
+            return main(argv)
+        except ConfigError as error:
+            _complain(error.mistakes)
+            return BAD_CONFIG
+        except KeyboardInterrupt:
+            _complain(["stopped by the user"])
+            return 130
+        except OSError as error:
+            if error.errno not in ENVIRONMENT_ERRORS:
+                raise
+            _complain([f"{error.strerror}: {error.filename or 'the output folder'}"])
+            return BAD_ENVIRONMENT
+
+    return wrapped
+
+
+def _complain(mistakes: Sequence[str]) -> None:
+    for mistake in mistakes:
+        sys.stderr.write(f"error: {mistake}\n")
+
+
+def start_run(cfg: CfgNode, folder: Path) -> Path:
+    """Make the run folder, with the config, the versions and the log in it, and return it.
+
+    The log goes to the terminal and to log.txt; the run can be repeated from config.yaml and versions.txt.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.yaml").write_text(cfg.dump(sort_keys=False), encoding="utf-8")
+    (folder / "versions.txt").write_text("\n".join(describe_environment()) + "\n", encoding="utf-8")
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stdout), logging.FileHandler(folder / "log.txt", "w")]
+    for handler in handlers:
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
+    logging.basicConfig(level=logging.INFO, handlers=handlers, force=True)
+    for noisy in ("matplotlib", "PIL", "fontTools"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    log.info("run folder %s", folder)
+    return folder
+
+
+def run_name(cfg: CfgNode) -> str:
+    """RUN_NAME, or date and time."""
+    return cfg.RUN_NAME or time.strftime("%Y-%m-%d_%H-%M-%S")
+
+
+def describe_environment() -> list[str]:
+    """Commit, Python and library versions, one a line."""
+    return [f"commit {_commit()}", f"python {platform.python_version()}", *map(_version, LIBRARIES)]
+
+
+def _version(library: str) -> str:
+    try:
+        return f"{library} {importlib.metadata.version(library)}"
+    except importlib.metadata.PackageNotFoundError:
+        return f"{library} not installed"
+
+
+def _commit() -> str:
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
+    root = Path(__file__).resolve().parent.parent
+    try:
+        return subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def print_result(text: str) -> None:
+    """Print a result bare on standard output, where other programs read it, and keep it in the log file."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.FileHandler):
+            handler.stream.write(text + "\n")
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def exit_code(failed: Collection[str]) -> int:
+    """0 if no case failed, else 1."""
+    return SOME_FAILED if failed else ALL_GOOD

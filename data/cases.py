@@ -1,0 +1,153 @@
+"""The table of cases - id, image, labels, group, split - for each layout of a dataset on disk."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pandas as pd
+from yacs.config import CfgNode
+
+from data.sources import READERS
+from utils.failures import Failure
+from utils.tables import read_table
+
+SLIDE_ENDINGS = (".tif", ".tiff")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One image to learn from or to predict.
+
+    `labels` is the path of a mask image, the run-length text of each class by its name, or None where unknown.
+    """
+
+    id: str
+    image: Path
+    labels: Path | dict[str, str] | None = None
+    group: str = ""
+    split: str = ""
+
+
+@dataclass
+class CaseTable:
+    """Cases that can be used, sorted by id, and what is wrong with the others."""
+
+    cases: list[Case] = field(default_factory=list)
+    problems: list[Failure] = field(default_factory=list)
+
+
+def list_cases(cfg: CfgNode) -> CaseTable:
+    """Cases to learn from; one without labels is a problem, one of the split 'test' is left out."""
+    table = LAYOUTS[cfg.DATASETS.LAYOUT](cfg, Path(cfg.DATASETS.WSI_FOLDER), cfg.DATASETS.LABELS_CSV)
+    table = _join_ids(cfg, table)
+    unlabelled = [case for case in table.cases if case.labels is None]
+    table.problems += [Failure(case.id, case.image.name, "has no labels") for case in unlabelled]
+    table.cases = [case for case in table.cases if case.labels is not None and case.split != "test"]
+    return table
+
+
+def list_test_cases(cfg: CfgNode) -> CaseTable:
+    """Cases to predict: those of TEST.SPLIT, with labels where they are known."""
+    table = LAYOUTS[cfg.DATASETS.LAYOUT](cfg, Path(cfg.TEST.WSI_FOLDER), cfg.TEST.LABELS_CSV)
+    table = _join_ids(cfg, table)
+    if cfg.TEST.SPLIT:
+        table.cases = [case for case in table.cases if case.split == cfg.TEST.SPLIT]
+    return table
+
+
+def list_slides(cfg: CfgNode, folder: Path, labels_csv: str) -> CaseTable:
+    """TIFF files of a folder, by their stem, with the labels of a CSV or of a folder of masks."""
+    files = (path for path in sorted(folder.iterdir()) if path.suffix.lower() in SLIDE_ENDINGS)
+    table = _one_by_id(Case(path.stem, path, group=path.stem) for path in files if not path.name.startswith("."))
+    if cfg.DATASETS.LABELS_FOLDER:
+        return _join_mask_files(table, Path(cfg.DATASETS.LABELS_FOLDER))
+    return _join_run_lengths(cfg, table, Path(labels_csv)) if labels_csv else table
+
+
+def list_pairs(cfg: CfgNode, folder: Path, labels_csv: str) -> CaseTable:
+    """Images that match DATASETS.IMAGES, each with the mask that has the same {name} and {group}."""
+    images = match_files(folder, cfg.DATASETS.IMAGES)
+    masks = dict(match_files(folder, cfg.DATASETS.MASKS)) if cfg.DATASETS.MASKS else {}
+    return _one_by_id(
+        Case("_".join(filter(None, key)), path, masks.get(key), group=key[0] or key[1]) for key, path in images
+    )
+
+
+LAYOUTS = {"slides": list_slides, "pairs": list_pairs}
+
+
+def match_files(folder: Path, pattern: str) -> list[tuple[tuple[str, str], Path]]:
+    """Image files under `folder` that fit a pattern such as '{group}/frames/{name}.png': ((group, name), path)."""
+    names = re.compile(
+        re.escape(pattern)
+        .replace(r"\{group\}", r"(?P<group>[^/]+)", 1)
+        .replace(r"\{name\}", r"(?P<name>[^/]+)", 1)
+        .replace(r"\*", r"[^/]*")
+    )
+    found = []
+    for path in sorted(folder.glob(re.sub(r"\{\w+\}", "*", pattern))):
+        match = names.fullmatch(path.relative_to(folder).as_posix())
+        if match and path.suffix.lower() in READERS and not path.name.startswith("."):
+            found.append(((match.groupdict().get("group") or "", match["name"]), path))
+    return found
+
+
+def _one_by_id(cases: Iterable[Case]) -> CaseTable:
+    """The cases whose id is theirs alone; each of the others is a problem."""
+    cases = sorted(cases, key=lambda case: case.id)
+    counts = Counter(case.id for case in cases)
+    doubles = [case for case in cases if counts[case.id] > 1]
+    problems = [Failure(case.id, case.image.name, "is one of several files with this id") for case in doubles]
+    return CaseTable([case for case in cases if counts[case.id] == 1], problems)
+
+
+def _join_mask_files(table: CaseTable, folder: Path) -> CaseTable:
+    masks = {path.stem: path for path in sorted(folder.iterdir()) if path.suffix.lower() in READERS}
+    table.cases = [replace(case, labels=masks.get(case.id)) for case in table.cases]
+    return table
+
+
+def _join_run_lengths(cfg: CfgNode, table: CaseTable, path: Path) -> CaseTable:
+    rows = read_table(path, ["id", cfg.DATASETS.RLE_COLUMN])
+    if "class" not in rows:
+        rows["class"] = cfg.DATASETS.CLASSES[0]
+    table.problems += _row_problems(rows, path, cfg.DATASETS.CLASSES, {case.id for case in table.cases})
+    broken = {problem.id for problem in table.problems}
+    texts: dict[str, dict[str, str]] = {}
+    for row_id, class_name, text in zip(rows["id"], rows["class"], rows[cfg.DATASETS.RLE_COLUMN], strict=True):
+        texts.setdefault(row_id, {})[class_name] = text
+    table.cases = [replace(case, labels=texts.get(case.id)) for case in table.cases if case.id not in broken]
+    return table
+
+
+def _row_problems(rows: pd.DataFrame, path: Path, classes: list[str], ids: set[str]) -> list[Failure]:
+    problems = []
+    doubled = rows.duplicated(["id", "class"])
+    for number, (row_id, class_name, double) in enumerate(zip(rows["id"], rows["class"], doubled, strict=True), start=2):
+        if double:
+            problems.append(Failure(row_id, path.name, f"line {number} repeats this id"))
+        elif class_name not in classes:
+            problems.append(Failure(row_id, path.name, f"line {number} has class {class_name!r}; choose of {classes}"))
+        elif row_id not in ids:
+            problems.append(Failure(row_id, path.name, f"line {number} has no image of this id beside it"))
+    return problems
+
+
+def _join_ids(cfg: CfgNode, table: CaseTable) -> CaseTable:
+    """Keep the cases of DATASETS.ID_CSV, with their group and split, and name the ids that have no file."""
+    if cfg.DATASETS.ID_CSV:
+        path = Path(cfg.DATASETS.ID_CSV)
+        rows = read_table(path, ["id"]).drop_duplicates("id").set_index("id")
+        found = {case.id for case in table.cases} | {problem.id for problem in table.problems}
+        missing = [Failure(row_id, path.name, "has no image file") for row_id in rows.index if row_id not in found]
+        table.problems = [each for each in table.problems if each.id in rows.index] + missing
+        table.cases = [_with_row(case, rows.loc[case.id]) for case in table.cases if case.id in rows.index]
+    if cfg.DATASETS.GROUP_BY == "id":
+        table.cases = [replace(case, group=case.id) for case in table.cases]
+    return table
+
+
+def _with_row(case: Case, row: pd.Series) -> Case:
+    return replace(case, group=row.get("group") or case.group, split=row.get("split") or case.split)

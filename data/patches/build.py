@@ -1,0 +1,99 @@
+"""From cases to fastai's DataLoaders, one pair of training and validation loaders a fold."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fastai.data.core import DataLoaders
+from fastai.data.load import DataLoader
+from yacs.config import CfgNode
+
+from data.cases import Case
+from data.patches.dataset import PatchDataset, Sample, TileSample, list_patches
+from data.patches.folds import assign_folds, fixed_folds
+from data.patches.scale import build_scale
+from data.patches.statistics import PixelStatistics
+from data.patches.tiles import build_tile_folder, read_tiles
+from data.patches.transforms import build_transform
+from data.sources.opening import build_reader
+from utils.failures import Failures
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Samples of all cases with what prediction has to know of them: mean and std by channel, pixel size in um."""
+
+    samples: Sequence[Sample]
+    mean: list[float]
+    std: list[float]
+    spacing_um: float | None = None
+
+    def of(self, case_ids: set[str]) -> list[Sample]:
+        """The samples of some cases."""
+        return [sample for sample in self.samples if sample.case_id in case_ids]
+
+
+def build_training_set(cfg: CfgNode, cases: Sequence[Case], failures: Failures) -> TrainingSet:
+    """Tiles of the slides, or patches of the pairs; a case that cannot be used becomes a failure."""
+    make = {"slides": _tiles, "pairs": _patches}[cfg.DATASETS.LAYOUT]
+    found = make(cfg, cases, failures)
+    if not found.samples:
+        raise ValueError("there is nothing to learn from: no tile or pair of any case can be used")
+    return TrainingSet(found.samples, cfg.INPUT.MEAN or found.mean, cfg.INPUT.STD or found.std, found.spacing_um)
+
+
+def _tiles(cfg: CfgNode, cases: Sequence[Case], failures: Failures) -> TrainingSet:
+    folder = build_tile_folder(cfg)
+    rows, card = read_tiles(folder)
+    if card["classes"] != list(cfg.DATASETS.CLASSES):
+        raise ValueError(f"{folder.card} has classes {card['classes']}, the config {list(cfg.DATASETS.CLASSES)}")
+    ids = {case.id for case in cases}
+    samples = [
+        TileSample(row.tile, row.id, folder.images / row.tile, folder.masks / row.tile) for row in rows if row.id in ids
+    ]
+    return TrainingSet(samples, card["mean"], card["std"], card["spacing_um"])
+
+
+def _patches(cfg: CfgNode, cases: Sequence[Case], failures: Failures) -> TrainingSet:
+    reader, scale = build_reader(cfg), build_scale(cfg)
+    samples: list[Sample] = []
+    statistics = PixelStatistics()
+    for case in cases:
+        with failures.guard(case.id, case.image.name):
+            patches = list_patches(case, reader, scale, cfg.INPUT.SIZE_TRAIN, cfg.TILES.OVERLAP)
+            for patch in patches:
+                statistics.add_pixels(patch.read()[0])
+            samples += patches
+    return TrainingSet(samples, statistics.mean, statistics.std, cfg.TILES.SPACING_UM or None)
+
+
+def build_folds(cfg: CfgNode, cases: Sequence[Case]) -> dict[str, int]:
+    """Fold of each case id, by FOLD_GROUPS where the config lists them."""
+    group_of = {case.id: case.group for case in cases}
+    if cfg.DATASETS.FOLD_GROUPS:
+        return fixed_folds(group_of, cfg.DATASETS.FOLD_GROUPS)
+    return assign_folds(group_of, cfg.SOLVER.N_FOLDS, cfg.SEED)
+
+
+def build_dataloaders(cfg: CfgNode, data: TrainingSet, fold_of: dict[str, int], fold: int) -> DataLoaders:
+    """Loaders of one fold: augmented, shuffled training patches and plain validation patches.
+
+    Batches are images (N, C, *) float32 and targets (N, K, *) uint8. Raises ValueError where a side has no patches.
+    """
+    train = data.of({case_id for case_id, own in fold_of.items() if own != fold})
+    valid = data.of({case_id for case_id, own in fold_of.items() if own == fold})
+    for side, samples in (("training", train), ("validation", valid)):
+        if not samples:
+            raise ValueError(f"fold {fold} has no {side} patches; change SOLVER.N_FOLDS or SOLVER.FOLDS")
+    log.info("fold %d: %d patches to train on, %d to validate on", fold, len(train), len(valid))
+    classes = len(cfg.DATASETS.CLASSES)
+    train_set = PatchDataset(train, data.mean, data.std, classes, build_transform(cfg), cfg.SEED + fold)
+    valid_set = PatchDataset(valid, data.mean, data.std, classes)
+    batch = min(cfg.SOLVER.BATCH_SIZE, len(train))
+    workers = cfg.SOLVER.NUM_WORKERS
+    return DataLoaders(
+        DataLoader(train_set, bs=batch, shuffle=True, drop_last=True, num_workers=workers),
+        DataLoader(valid_set, bs=batch, num_workers=workers),
+    )

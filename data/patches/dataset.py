@@ -1,0 +1,127 @@
+"""Samples to learn from, as tensors: tiles on disk, or patches read from the images of pairs."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from data.cases import Case
+from data.patches.grid import Box, Grid
+from data.patches.scale import Scale
+from data.patches.tiles import load_image, load_mask, padded_mask
+from data.sources.labels import IGNORE, ScaledLabels
+from data.sources.opening import CaseReader
+from data.sources.source import ScaledSource, SourceError
+
+Transform = Callable[[np.ndarray, np.ndarray, int], tuple[np.ndarray, np.ndarray]]
+
+
+class Sample(Protocol):
+    """One patch of a case with its mask."""
+
+    @property
+    def name(self) -> str:
+        """What a picture or a log calls it."""
+
+    @property
+    def case_id(self) -> str:
+        """The case that it is part of."""
+
+    def read(self) -> tuple[np.ndarray, np.ndarray]:
+        """Image (rows, columns, channels) uint8 and class indices (rows, columns) uint8."""
+
+
+@dataclass(frozen=True)
+class TileSample:
+    """A pair of tiles on disk."""
+
+    name: str
+    case_id: str
+    image: Path
+    mask: Path
+
+    def read(self) -> tuple[np.ndarray, np.ndarray]:
+        """Image and class indices; raises SourceError naming the file that cannot be read."""
+        try:
+            return load_image(self.image), load_mask(self.mask)
+        except OSError as error:
+            raise SourceError(f"tile {self.name} cannot be read: {error}") from error
+
+
+@dataclass(frozen=True)
+class PatchSample:
+    """A box at the network's scale of a case that is read where it lies."""
+
+    name: str
+    case: Case
+    box: Box
+    shape: tuple[int, ...]
+    reader: CaseReader
+
+    @property
+    def case_id(self) -> str:
+        """The case that it is part of."""
+        return self.case.id
+
+    def read(self) -> tuple[np.ndarray, np.ndarray]:
+        """Image and class indices; raises SourceError or RleError."""
+        with self.reader.open_image(self.case) as source, self.reader.open_labels(self.case, source) as labels:
+            image = ScaledSource(source, self.shape).read(self.box)
+            return image, padded_mask(ScaledLabels(labels, self.shape, len(self.reader.classes)), self.box)
+
+
+def list_patches(case: Case, reader: CaseReader, scale: Scale, size: int, overlap_px: int) -> list[PatchSample]:
+    """Patches of a grid over one case; raises SourceError where its image or labels cannot be read."""
+    with reader.open_image(case) as source:
+        shape = scale.shape_of(source)
+        reader.open_labels(case, source).close()
+    grid = Grid(shape, (size,) * len(shape), (overlap_px,) * len(shape))
+    return [PatchSample(f"{case.id}_{number}", case, box, shape, reader) for number, box in enumerate(grid)]
+
+
+class PatchDataset:
+    """Samples as (image, target) tensors, normalised, augmented if `transform` is given.
+
+    Image (C, *) float32; target (K, *) uint8, one channel a class with 0, 1 and IGNORE. What an epoch draws depends
+    on seed, epoch and place alone, so that any number of workers gives the same.
+    """
+
+    def __init__(
+        self,
+        samples: Sequence[Sample],
+        mean: Sequence[float],
+        std: Sequence[float],
+        classes: int,
+        transform: Transform | None = None,
+        seed: int = 0,
+    ):
+        self.samples = samples
+        self.mean = np.asarray(mean, np.float32)
+        self.std = np.asarray(std, np.float32)
+        self.classes = classes
+        self.transform = transform
+        self.seed = seed
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, place: int) -> tuple[torch.Tensor, torch.Tensor]:
+        image, mask = self.samples[place].read()
+        if self.transform:
+            draw = np.random.SeedSequence([self.seed, self.epoch, place]).generate_state(1)
+            image, mask = self.transform(image, mask, int(draw[0]))
+        return self._image_tensor(image), one_hot(mask, self.classes)
+
+    def _image_tensor(self, image: np.ndarray) -> torch.Tensor:
+        normal = (image.astype(np.float32) / 255 - self.mean) / self.std
+        return torch.from_numpy(np.ascontiguousarray(np.moveaxis(normal, -1, 0)))
+
+
+def one_hot(mask: np.ndarray, classes: int) -> torch.Tensor:
+    """Target (K, *) uint8 of class indices 0..K and IGNORE: 0, 1 and IGNORE in one channel a class."""
+    channels = [np.where(mask == IGNORE, IGNORE, mask == number).astype(np.uint8) for number in range(1, classes + 1)]
+    return torch.from_numpy(np.stack(channels))

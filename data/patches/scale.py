@@ -1,0 +1,40 @@
+"""The scale of the network's image: how many level-0 pixels make one of its pixels."""
+
+from dataclasses import dataclass
+
+from yacs.config import CfgNode
+
+from data.sources.source import Source, SourceError, model_shape
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A pixel size in um that rules where the image states its own, and a reduction of level 0 where it does not.
+
+    Either may be 0, which is unknown.
+    """
+
+    reduction: float
+    spacing_um: float = 0.0
+
+    @property
+    def suffix(self) -> str:
+        """How the scale is written in folder names: red4, or 2um where there is no reduction."""
+        return f"red{self.reduction:g}" if self.reduction else f"{self.spacing_um:g}um"
+
+    def reduction_of(self, source: Source) -> float:
+        """Level-0 pixels a side per pixel of the network's image; raises SourceError where a pixel size is missing."""
+        if self.spacing_um and source.spacing_um:
+            return self.spacing_um / max(source.spacing_um)
+        if not self.reduction:
+            raise SourceError("has no pixel size; set DATASETS.SPACING_UM (for example 0.5)")
+        return self.reduction
+
+    def shape_of(self, source: Source) -> tuple[int, ...]:
+        """Shape of the image at the network's scale."""
+        return model_shape(source, self.reduction_of(source))
+
+
+def build_scale(cfg: CfgNode) -> Scale:
+    """The scale that TILES.SPACING_UM asks for, or TILES.REDUCTION."""
+    return Scale(0.0, cfg.TILES.SPACING_UM) if cfg.TILES.SPACING_UM else Scale(cfg.TILES.REDUCTION)

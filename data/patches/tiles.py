@@ -1,0 +1,204 @@
+"""Tiles on disk: PNG pairs of image and mask, their index tiles.csv, and what the set is like in tiles.json."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from yacs.config import CfgNode
+
+from data.cases import Case
+from data.patches.grid import Box, Grid, scale_box
+from data.patches.scale import Scale, build_scale
+from data.patches.statistics import PixelStatistics
+from data.patches.tissue import TissueMap, find_tissue
+from data.sources.labels import IGNORE, ScaledLabels
+from data.sources.opening import CaseReader
+from data.sources.source import ScaledSource, Source
+from utils.atomic import write_text
+from utils.tables import read_table, write_table
+
+PALETTE = [0, 0, 0, 0, 158, 115, 230, 159, 0, 86, 180, 233, 213, 94, 0, 204, 121, 167, 240, 228, 66, 0, 114, 178]
+
+
+@dataclass(frozen=True)
+class TileRow:
+    """A line of tiles.csv: the files' name, the case and its group, the place, and two fractions of the tile's area."""
+
+    tile: str
+    id: str
+    group: str
+    row_level0: int
+    column_level0: int
+    row_px: int
+    column_px: int
+    tissue: float
+    foreground: float
+
+
+@dataclass(frozen=True)
+class TileFolder:
+    """Where the tiles of one size and scale lie below the training folder, and how they are cut."""
+
+    root: Path
+    size: int
+    scale: Scale
+    overlap_px: int = 0
+    min_tissue: float = 0.0
+    tissue_saturation: int = 20
+    tissue_px: int = 1024
+
+    @property
+    def images(self) -> Path:
+        """Folder of the image tiles and of the index."""
+        return self.root / f"images_{self.size}_{self.scale.suffix}"
+
+    @property
+    def masks(self) -> Path:
+        """Folder of the mask tiles."""
+        return self.root / f"masks_{self.size}_{self.scale.suffix}"
+
+    @property
+    def index(self) -> Path:
+        """The table of the tiles; while it is missing the set is incomplete."""
+        return self.images / "tiles.csv"
+
+    @property
+    def card(self) -> Path:
+        """Mean, standard deviation, classes and pixel size of the set, as JSON."""
+        return self.images / "tiles.json"
+
+    def name(self, case_id: str, number: int) -> str:
+        """File name of a tile."""
+        return f"{case_id}_{number}{self.scale.suffix}.png"
+
+
+def build_tile_folder(cfg: CfgNode) -> TileFolder:
+    """The tile folder of a config."""
+    tiles = cfg.TILES
+    return TileFolder(
+        Path(cfg.DATASETS.TRAIN_FOLDER),
+        cfg.INPUT.SIZE_TRAIN,
+        build_scale(cfg),
+        tiles.OVERLAP,
+        tiles.MIN_TISSUE,
+        tiles.TISSUE_SATURATION,
+        tiles.TISSUE_PX,
+    )
+
+
+def start_tiles(folder: TileFolder) -> None:
+    """Make the folders and take away the index of an earlier set, which this run replaces."""
+    folder.images.mkdir(parents=True, exist_ok=True)
+    folder.masks.mkdir(parents=True, exist_ok=True)
+    folder.index.unlink(missing_ok=True)
+
+
+def cut_case(
+    case: Case, reader: CaseReader, folder: TileFolder, statistics: PixelStatistics
+) -> tuple[list[TileRow], float | None]:
+    """Cut one case into tiles on disk; the rows of the index and the tiles' pixel size in um, if known.
+
+    Kept are tiles with enough tissue and all with any foreground. Pixels are added to `statistics` once the whole
+    case is cut, so that a case that fails adds nothing.
+    """
+    own = PixelStatistics()
+    with reader.open_image(case) as source, reader.open_labels(case, source) as labels:
+        shape = folder.scale.shape_of(source)
+        spacing_um = max(source.spacing_um) * source.shape[0] / shape[0] if source.spacing_um else None
+        rows = list(_cut(case, source, ScaledLabels(labels, shape, len(reader.classes)), folder, own))
+    statistics.add(own)
+    return rows, spacing_um
+
+
+def _cut(
+    case: Case, source: Source, labels: ScaledLabels, folder: TileFolder, statistics: PixelStatistics
+) -> Iterator[TileRow]:
+    view = ScaledSource(source, labels.shape)
+    tissue = find_tissue(source, folder.tissue_px, folder.tissue_saturation) if folder.min_tissue else None
+    grid = Grid(labels.shape, (folder.size,) * 2, (folder.overlap_px,) * 2)
+    for number, box in enumerate(grid):
+        row = _describe(case, folder.name(case.id, number), box, source, labels, tissue)
+        if row.tissue < folder.min_tissue and not row.foreground:
+            continue
+        image, mask = view.read(box), padded_mask(labels, box)
+        save_image(folder.images / row.tile, image)
+        save_mask(folder.masks / row.tile, mask)
+        statistics.add_pixels(image)
+        yield row
+
+
+def _describe(
+    case: Case, name: str, box: Box, source: Source, labels: ScaledLabels, tissue: TissueMap | None
+) -> TileRow:
+    mask = labels.read(box.within(labels.shape))
+    place = scale_box(box, labels.shape, source.shape).start
+    share = tissue.fraction(box, labels.shape) if tissue else 1.0
+    return TileRow(name, case.id, case.group, *place, *box.start, share, float(((mask > 0) & (mask != IGNORE)).mean()))
+
+
+def padded_mask(labels: ScaledLabels, box: Box) -> np.ndarray:
+    """Class indices of a box; where it reaches past the image they are IGNORE, since those pixels are mirrored."""
+    inside = box.within(labels.shape)
+    missing = [(0, wide - have) for wide, have in zip(box.size, inside.size, strict=True)]
+    return np.pad(labels.read(inside), missing, constant_values=IGNORE)
+
+
+def finish_tiles(folder: TileFolder, rows: list[TileRow], card: dict[str, object]) -> None:
+    """Write tiles.json, then the index, and remove tiles of an earlier set that it does not name."""
+    write_text(folder.card, json.dumps(card, indent=2) + "\n")
+    write_table(folder.index, [asdict(row) for row in rows], list(TileRow.__dataclass_fields__))
+    named = {row.tile for row in rows}
+    for path in (*folder.images.glob("*.png"), *folder.masks.glob("*.png")):
+        if path.name not in named:
+            path.unlink()
+
+
+def read_tiles(folder: TileFolder) -> tuple[list[TileRow], dict]:
+    """Index and card of a finished set; raises TableError where there is none."""
+    table = read_table(folder.index, list(TileRow.__dataclass_fields__))
+    kinds = {name: spec.type for name, spec in TileRow.__dataclass_fields__.items()}
+    rows = [TileRow(**{name: kinds[name](row[name]) for name in kinds}) for row in table.to_dict("records")]
+    return rows, json.loads(folder.card.read_text(encoding="utf-8"))
+
+
+def save_image(path: Path, pixels: np.ndarray) -> None:
+    """Write an 8-bit image (rows, columns, 1 or 3) as PNG."""
+    Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(path, compress_level=1)
+
+
+def save_mask(path: Path, classes: np.ndarray) -> None:
+    """Write class indices (rows, columns) as PNG with a palette: the values stay, the eye sees colours."""
+    image = Image.fromarray(classes)
+    image.putpalette(PALETTE + [128] * (768 - len(PALETTE)))
+    image.save(path, compress_level=1)
+
+
+def load_image(path: Path) -> np.ndarray:
+    """Pixels (rows, columns, channels) uint8 of a tile."""
+    with Image.open(path) as image:
+        pixels = np.asarray(image)
+    return pixels[..., None] if pixels.ndim == 2 else pixels
+
+
+def load_mask(path: Path) -> np.ndarray:
+    """Class indices (rows, columns) uint8 of a mask tile."""
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
+def describe_set(
+    folder: TileFolder, classes: list[str], statistics: PixelStatistics, spacings: list[float | None]
+) -> dict[str, object]:
+    """The card of a tile set; its pixel size in um is that of all cases, or None where they differ by over 5 %."""
+    known = [um for um in spacings if um is not None]
+    agree = len(known) == len(spacings) > 0 and max(known) <= 1.05 * min(known)
+    return {
+        "classes": classes,
+        "size": folder.size,
+        "spacing_um": folder.scale.spacing_um or (round(float(np.median(known)), 4) if agree else None),
+        "mean": statistics.mean,
+        "std": statistics.std,
+    }

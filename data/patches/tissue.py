@@ -1,0 +1,43 @@
+"""Where a slide holds tissue, from a small picture of it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from data.patches.grid import Box, scale_box, whole
+from data.sources.source import ScaledSource, Source
+
+
+@dataclass(frozen=True)
+class TissueMap:
+    """Tissue on a small picture of a slide; `mask` is boolean, in the slide's own axes."""
+
+    mask: np.ndarray
+
+    def fraction(self, box: Box, shape: tuple[int, ...]) -> float:
+        """Share of tissue, 0 to 1, in a box of the image at `shape`."""
+        inside = self.mask[scale_box(box.within(shape), shape, self.mask.shape).slices]
+        return float(inside.mean()) if inside.size else 0.0
+
+
+def find_tissue(source: Source, longest_px: int, saturation: int) -> TissueMap:
+    """Tissue on a picture of `longest_px` along the longest side: pixels whose colour saturation reaches `saturation`.
+
+    Saturation is 255 * (max - min) / max over the three channels, after a 3 x 3 median; an image without colour is
+    tissue everywhere.
+    """
+    shape = shrunk_shape(source.shape, longest_px)
+    if source.channels != 3:
+        return TissueMap(np.ones(shape, bool))
+    picture = ScaledSource(source, shape).read(whole(shape)).astype(np.float32)
+    brightest = picture.max(-1)
+    strength = 255 * (brightest - picture.min(-1)) / np.maximum(brightest, 1)
+    return TissueMap(ndimage.median_filter(strength, size=3) >= saturation)
+
+
+def shrunk_shape(shape: tuple[int, ...], longest_px: int) -> tuple[int, ...]:
+    """Shape with the same proportions whose longest side is at most `longest_px`."""
+    factor = min(1.0, longest_px / max(shape))
+    return tuple(max(1, round(n * factor)) for n in shape)
+

@@ -1,0 +1,92 @@
+"""Augmentation of 2-D patches by albumentations, each kind with its probability from the config."""
+
+import albumentations as A
+import cv2
+import numpy as np
+from yacs.config import CfgNode
+
+from data.patches.dataset import Transform
+from data.sources.labels import IGNORE
+
+STAINS_OD = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11]], np.float32)  # haematoxylin, eosin (Ruifrok 2001)
+
+
+class StainJitter(A.ImageOnlyTransform):
+    """Change the strength of haematoxylin and eosin, and the rest, by up to `limit` each, in optical density."""
+
+    def __init__(self, limit: float = 0.15, p: float = 0.5):
+        super().__init__(p=p)
+        self.limit = limit
+
+    def get_params(self) -> dict[str, np.ndarray]:
+        """One factor a stain."""
+        return {"factors": self.random_generator.uniform(1 - self.limit, 1 + self.limit, 3).astype(np.float32)}
+
+    def apply(self, img: np.ndarray, factors: np.ndarray, **params: object) -> np.ndarray:
+        """Image (rows, columns, 3) uint8 with its stains made stronger or weaker."""
+        return scale_stains(img, factors)
+
+
+def scale_stains(image: np.ndarray, factors: np.ndarray) -> np.ndarray:
+    """Multiply the amounts of haematoxylin, eosin and of what neither explains by three factors; RGB uint8.
+
+    Optical density is -log10 of the transmitted light; the unmixing is that of Ruifrok and Johnston, 2001.
+    """
+    stains = STAINS_OD / np.linalg.norm(STAINS_OD, axis=1, keepdims=True)
+    rest = np.cross(*stains)
+    basis = np.vstack([stains, rest / np.linalg.norm(rest)])
+    density = -np.log10((image.astype(np.float32) + 1) / 256)
+    changed = density @ np.linalg.inv(basis) * factors @ basis
+    return np.clip(np.rint(256 * 10**-changed - 1), 0, 255).astype(np.uint8)
+
+
+def build_transform(cfg: CfgNode) -> Transform:
+    """A function (image, mask, seed) -> (image, mask) that augments as AUGMENTATION says; equal seeds, equal results.
+
+    Pixels that a warp brings in from outside mirror the image; their mask is IGNORE.
+    """
+    steps = [step for step in [*_geometry(cfg.AUGMENTATION), *_appearance(cfg)] if step.p > 0]
+    pipeline = A.Compose(steps, seed=cfg.SEED)
+
+    def transform(image: np.ndarray, mask: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        pipeline.set_random_seed(seed)
+        changed = pipeline(image=image, mask=mask)
+        pixels = changed["image"]
+        return pixels[..., None] if pixels.ndim == 2 else pixels, changed["mask"]
+
+    return transform
+
+
+def _geometry(options: CfgNode) -> list[A.BasicTransform]:
+    scale, shift, degrees = options.AFFINE_SCALE, options.AFFINE_SHIFT, options.AFFINE_DEGREES
+    outside = {"border_mode": cv2.BORDER_REFLECT_101, "fill_mask": IGNORE}
+    warps = [A.ElasticTransform(alpha=30, sigma=6, **outside), A.GridDistortion(distort_limit=0.2, **outside)]
+    return [
+        A.HorizontalFlip(p=options.FLIP),
+        A.VerticalFlip(p=options.FLIP),
+        A.RandomRotate90(p=options.ROTATE90),
+        A.Affine(
+            scale=(1 - scale, 1 + scale),
+            translate_percent=(-shift, shift),
+            rotate=(-degrees, degrees),
+            p=options.AFFINE,
+            **outside,
+        ),
+        A.Perspective(scale=(0.02, 0.08), p=options.PERSPECTIVE, **outside),
+        A.OneOf(warps, p=options.DISTORTION),
+    ]
+
+
+def _appearance(cfg: CfgNode) -> list[A.BasicTransform]:
+    options, colour = cfg.AUGMENTATION, cfg.MODEL.IN_CHANNELS == 3
+    steps = [
+        A.GaussNoise(std_range=(0.01, 0.05), p=options.NOISE),
+        A.OneOf([A.GaussianBlur(blur_limit=(3, 5)), A.MotionBlur(blur_limit=(3, 5))], p=options.BLUR),
+        A.CLAHE(clip_limit=(1, 3), p=options.CLAHE),
+        A.RandomBrightnessContrast(brightness_limit=0.15, contrast_limit=0.15, p=options.BRIGHTNESS),
+        A.RandomGamma(gamma_limit=(80, 120), p=options.GAMMA),
+    ]
+    if colour:
+        steps.append(A.HueSaturationValue(hue_shift_limit=10, sat_shift_limit=20, val_shift_limit=10, p=options.HSV))
+        steps.append(StainJitter(p=options.STAIN))
+    return steps

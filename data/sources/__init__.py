@@ -1,0 +1,29 @@
+"""Lazy images: `open_source(path)` gives shape, channels, pixel size, levels and `read(box, level)`."""
+
+from pathlib import Path
+
+from data.sources.image import ImageSource
+from data.sources.slide import TiffSource
+from data.sources.source import ArraySource, ScaledSource, Source, SourceError, model_shape
+
+READERS = {
+    ".tif": TiffSource,
+    ".tiff": TiffSource,
+    ".png": ImageSource,
+    ".jpg": ImageSource,
+    ".jpeg": ImageSource,
+    ".bmp": ImageSource,
+}
+
+
+def open_source(path: Path) -> Source:
+    """Open an image file by its ending; raises SourceError naming the file when it cannot be read."""
+    reader = READERS.get(path.suffix.lower())
+    if reader is None:
+        raise SourceError(f"{path.name} is no image of a known kind; choose one of {sorted(READERS)}")
+    if not path.is_file():
+        raise SourceError(f"{path} is missing or no file")
+    return reader(path)
+
+
+__all__ = ["READERS", "ArraySource", "ScaledSource", "Source", "SourceError", "model_shape", "open_source"]

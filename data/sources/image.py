@@ -1,0 +1,45 @@
+"""Photographs and frames: PNG, JPEG and BMP, decoded whole on first use."""
+
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from data.patches.grid import Box
+from data.sources.source import Source, SourceError
+
+MODES = {"RGB": 3, "L": 1, "1": 1}
+
+
+class ImageSource(Source):
+    """An image file of 8-bit RGB or grey values; palettes are kept as indices, other modes are turned into RGB."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        try:
+            with Image.open(path) as image:
+                self.level_shapes = ((image.height, image.width),)
+                self._mode = _readable_mode(image.mode, path)
+        except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
+            raise SourceError(f"{path.name} cannot be read as an image: {error}") from error
+        self.channels = MODES.get(self._mode, 1)
+
+    def read(self, box: Box, level: int = 0) -> np.ndarray:
+        """Pixels (rows, columns, channels) uint8."""
+        return self._pixels[box.slices]
+
+    @cached_property
+    def _pixels(self) -> np.ndarray:
+        try:
+            with Image.open(self.path) as image:
+                pixels = np.asarray(image if image.mode == self._mode else image.convert(self._mode))
+        except (OSError, SyntaxError, ValueError) as error:
+            raise SourceError(f"{self.path.name} is damaged: {error}") from error
+        return pixels.reshape(*self.shape, self.channels).astype(np.uint8)
+
+
+def _readable_mode(mode: str, path: Path) -> str:
+    if mode.startswith(("I", "F")):
+        raise SourceError(f"{path.name} has {mode} pixels of more than 8 bits; convert it to 8 bits")
+    return mode if mode in {"RGB", "L", "1", "P"} else "RGB"

@@ -1,0 +1,48 @@
+"""Opening the image and the labels of a case as the config asks: classes, crop, pixel size."""
+
+from dataclasses import dataclass
+
+from yacs.config import CfgNode
+
+from data.cases import Case
+from data.patches.grid import Box
+from data.sources import open_source
+from data.sources.labels import ToClasses, build_mask_rule, open_labels
+from data.sources.source import CroppedSource, Source
+
+
+@dataclass(frozen=True)
+class CaseReader:
+    """Opens cases; `crop` is (start..., size...) at level 0 or empty, `spacing_um` overrules the file unless it is 0."""
+
+    classes: list[str]
+    to_classes: ToClasses
+    crop: tuple[int, ...] = ()
+    spacing_um: float = 0.0
+
+    def open_image(self, case: Case) -> Source:
+        """The image of a case; raises SourceError."""
+        source = open_source(case.image)
+        if self.spacing_um:
+            source.spacing_um = (self.spacing_um,) * len(source.shape)
+        return self._cropped(source)
+
+    def open_labels(self, case: Case, image: Source) -> Source:
+        """The labels of a case as class indices in the frame of its opened image; raises SourceError or RleError."""
+        return self._cropped(open_labels(case, image.frame_level0[1], self.classes, self.to_classes))
+
+    def _cropped(self, source: Source) -> Source:
+        if not self.crop:
+            return source
+        axes = len(source.shape)
+        try:
+            return CroppedSource(source, Box(self.crop[:axes], self.crop[axes:]))
+        except ValueError:
+            source.close()
+            raise
+
+
+def build_reader(cfg: CfgNode) -> CaseReader:
+    """The reader of a config's cases."""
+    data = cfg.DATASETS
+    return CaseReader(list(data.CLASSES), build_mask_rule(cfg), tuple(data.CROP), data.SPACING_UM)

@@ -1,0 +1,157 @@
+"""TIFF slides of every layout - classic or BigTIFF, strips or tiles, pyramids, OME SubIFDs, planar - by region."""
+
+import itertools
+import struct
+from pathlib import Path
+from threading import Lock
+
+import numpy as np
+import tifffile
+
+from data.patches.grid import Box
+from data.sources.source import Source, SourceError
+
+UNIT_UM = {2: 25_400.0, 3: 10_000.0}  # ResolutionUnit: inch, centimetre
+SPATIAL, CHANNEL = "YX", "SC"
+DECODE_ERRORS = (tifffile.TiffFileError, struct.error, ValueError, IndexError, KeyError, TypeError, RuntimeError, OSError)
+
+
+class TiffSource(Source):
+    """A TIFF image; each read decodes only the strips or tiles under the box.
+
+    Grey, RGB and palette images of 8 bits are read; an alpha channel is left out; axes besides row, column and
+    channel must have length 1. Raises SourceError, naming the file, for anything else or damaged.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        try:
+            self._file = tifffile.TiffFile(path)
+        except DECODE_ERRORS as error:
+            raise SourceError(f"{path.name} is no readable TIFF: {error}") from error
+        try:
+            self._levels = [_Level(path, *pages) for pages in _level_pages(self._file, path)]
+            self.spacing_um = read_spacing_um(self._file)
+        except BaseException:
+            self._file.close()
+            raise
+        self.level_shapes = tuple(level.shape for level in self._levels)
+        self.channels = self._levels[0].channels
+        self._lock = Lock()
+
+    def read(self, box: Box, level: int = 0) -> np.ndarray:
+        """Pixels (rows, columns, channels) uint8 of a box at a level."""
+        return self._levels[level].read(box, self._lock)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+class _Level:
+    """One resolution: a page with all channels, or a page for each channel."""
+
+    def __init__(self, path: Path, pages: list[tifffile.TiffPage], channels: int):
+        first = pages[0]
+        self.path = path
+        self.pages = pages
+        self.shape = (first.imagelength, first.imagewidth)
+        self.channels = channels
+        self.chunk = (first.tilelength, first.tilewidth) if first.is_tiled else (first.rowsperstrip, first.imagewidth)
+        self.chunks = tuple(-(-n // c) for n, c in zip(self.shape, self.chunk, strict=True))
+
+    def read(self, box: Box, lock: Lock) -> np.ndarray:
+        pixels = np.zeros((*box.size, self.channels), np.uint8)
+        if 0 in box.size:
+            return pixels
+        spans = [range(a // c, (b - 1) // c + 1) for a, b, c in zip(box.start, box.stop, self.chunk, strict=True)]
+        for number, page in enumerate(self.pages):
+            planes = page.samplesperpixel if page.planarconfig == 2 else 1
+            for plane, row, column in itertools.product(range(min(planes, self.channels)), *spans):
+                index = (plane * self.chunks[0] + row) * self.chunks[1] + column
+                self._paste(pixels, box, self._decode(page, index, lock), (row, column), max(plane, number))
+        return pixels
+
+    def _decode(self, page: tifffile.TiffPage, index: int, lock: Lock) -> np.ndarray:
+        try:
+            offset, count = page.dataoffsets[index], page.databytecounts[index]
+            with lock:
+                handle = page.parent.filehandle
+                handle.seek(offset)
+                data = handle.read(count)
+            if count == 0 or len(data) < count:
+                raise SourceError(f"{self.path.name} is damaged: {len(data)} of {count} bytes of segment {index} found")
+            segment = page.decode(data, index, jpegtables=page.jpegtables)[0]
+        except SourceError:
+            raise
+        except DECODE_ERRORS as error:
+            raise SourceError(f"{self.path.name} is damaged: segment {index} does not decode ({error})") from error
+        return segment[0]
+
+    def _paste(
+        self, pixels: np.ndarray, box: Box, segment: np.ndarray, place: tuple[int, int], first_channel: int
+    ) -> None:
+        """Copy a decoded segment (rows, columns, samples) to where it lies in the box."""
+        origin = tuple(i * c for i, c in zip(place, self.chunk, strict=True))
+        inside = Box(origin, segment.shape[:2]).shifted(tuple(-a for a in box.start)).within(box.size)
+        taken = inside.shifted(tuple(b - o for b, o in zip(box.start, origin, strict=True)))
+        samples = min(segment.shape[2], self.channels - first_channel)
+        channels = slice(first_channel, first_channel + samples)
+        pixels[(*inside.slices, channels)] = segment[taken.slices][..., :samples]
+
+
+def _level_pages(file: tifffile.TiffFile, path: Path) -> list[tuple[list[tifffile.TiffPage], int]]:
+    """Pages and channel count of each level, from full resolution down."""
+    if not len(file.pages) or not file.series:
+        raise SourceError(f"{path.name} holds no image")
+    series = max(file.series, key=lambda one: one.shape[one.axes.index("Y")] if "Y" in one.axes else 0)
+    levels = [_pages_of(level, path) for level in series.levels]
+    if len(levels) == 1 and len(file.series) > 1:
+        levels += [_pages_of(other, path) for other in _smaller_copies(file.series, series)]
+    return levels
+
+
+def _smaller_copies(all_series: list[tifffile.TiffPageSeries], full: tifffile.TiffPageSeries) -> list[tifffile.TiffPageSeries]:
+    """Series that are reduced images of `full` by their own tag: a pyramid of plain pages."""
+    copies = [one for one in all_series if one is not full and one.axes == full.axes and one.keyframe.is_reduced]
+    return sorted(copies, key=lambda one: -one.size)
+
+
+def _pages_of(series: tifffile.TiffPageSeries, path: Path) -> tuple[list[tifffile.TiffPage], int]:
+    sizes = dict(zip(series.axes, series.shape, strict=True))
+    extra = {axis: n for axis, n in sizes.items() if axis not in SPATIAL + CHANNEL and n > 1}
+    if extra or not set(SPATIAL) <= set(sizes):
+        raise SourceError(f"{path.name} has axes {series.axes} of {series.shape}; rows, columns and channels are read")
+    page = series.keyframe
+    if page.dtype not in (np.dtype(np.uint8), np.dtype(bool)):
+        raise SourceError(f"{path.name} has {page.dtype} pixels; convert it to 8 bits")
+    channels = max([n for axis, n in sizes.items() if axis in CHANNEL], default=1)
+    if channels > 4:
+        raise SourceError(f"{path.name} has {channels} channels; 1, 3 or 4 are read")
+    pages = [each for each in series.pages if each is not None]
+    return [each.aspage() for each in pages], {2: 1, 4: 3}.get(channels, channels)
+
+
+def read_spacing_um(file: tifffile.TiffFile) -> tuple[float, float] | None:
+    """Pixel size (row, column) in microns from OME metadata or the resolution tags; None where neither says."""
+    return _ome_spacing_um(file) or _tag_spacing_um(file.pages[0])
+
+
+def _tag_spacing_um(page: tifffile.TiffPage) -> tuple[float, float] | None:
+    tags = [page.tags.get(name) for name in ("YResolution", "XResolution")]
+    unit = UNIT_UM.get(int(page.tags["ResolutionUnit"].value)) if "ResolutionUnit" in page.tags else None
+    if unit is None or None in tags or any(tag.value[0] == 0 or tag.value[1] == 0 for tag in tags):
+        return None
+    row, column = (unit * tag.value[1] / tag.value[0] for tag in tags)
+    return row, column
+
+
+def _ome_spacing_um(file: tifffile.TiffFile) -> tuple[float, float] | None:
+    if not file.is_ome:
+        return None
+    pixels = tifffile.xml2dict(file.ome_metadata)["OME"]["Image"]
+    pixels = (pixels[0] if isinstance(pixels, list) else pixels)["Pixels"]
+    if any(pixels.get(f"PhysicalSize{axis}Unit", "µm") not in ("µm", "um", "micron") for axis in "XY"):
+        return None
+    sizes = [pixels.get(f"PhysicalSize{axis}") for axis in "YX"]
+    return None if None in sizes else (float(sizes[0]), float(sizes[1]))

@@ -1,0 +1,50 @@
+"""Connected components of a mask that is seen strip by strip along axis 0, equal to those of the whole mask."""
+
+import itertools
+
+import numpy as np
+from scipy import ndimage, sparse
+from scipy.sparse.csgraph import connected_components
+
+
+class StripComponents:
+    """Numbers the components of successive strips and remembers which of them are one.
+
+    `faces_only` joins cells that share a face (4 in 2-D, 6 in 3-D); otherwise corners join too (8, 26).
+    """
+
+    def __init__(self, faces_only: bool = False):
+        self.faces_only = faces_only
+        self.count = 0
+        self._last_row: np.ndarray | None = None
+        self._joints: list[np.ndarray] = []
+
+    def add(self, strip: np.ndarray) -> np.ndarray:
+        """Numbers of the components of the next strip (rows, *rest) boolean; 0 is background, int64."""
+        structure = ndimage.generate_binary_structure(strip.ndim, 1 if self.faces_only else strip.ndim)
+        labels, found = ndimage.label(strip, structure)
+        numbers = np.where(labels > 0, labels.astype(np.int64) + self.count, 0)
+        self.count += found
+        if self._last_row is not None:
+            self._joints.append(_touching(self._last_row, numbers[0], self.faces_only))
+        self._last_row = numbers[-1]
+        return numbers
+
+    def merged(self) -> np.ndarray:
+        """For each number 0..count the component 0..n that it belongs to; components keep the order of their first cell."""
+        joints = np.concatenate([np.zeros((0, 2), np.int64), *self._joints])
+        size = self.count + 1
+        graph = sparse.coo_matrix((np.ones(len(joints), bool), (joints[:, 0], joints[:, 1])), shape=(size, size))
+        return connected_components(graph, directed=False)[1]
+
+
+def _touching(above: np.ndarray, below: np.ndarray, faces_only: bool) -> np.ndarray:
+    """Pairs (n, 2) of numbers that touch across the border of two strips."""
+    offsets = [(0,) * above.ndim] if faces_only else list(itertools.product((-1, 0, 1), repeat=above.ndim))
+    pairs = []
+    for offset in offsets:
+        here = tuple(slice(max(d, 0), n + min(d, 0)) for d, n in zip(offset, above.shape, strict=True))
+        there = tuple(slice(max(-d, 0), n + min(-d, 0)) for d, n in zip(offset, above.shape, strict=True))
+        both = np.column_stack([above[here].ravel(), below[there].ravel()])
+        pairs.append(np.unique(both[(both > 0).all(1)], axis=0))
+    return np.concatenate(pairs)

@@ -1,0 +1,147 @@
+"""The one product of inference: probabilities as chunked, compressed uint8 at the network's scale, on disk."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import zarr
+
+from data.patches.grid import Box, whole
+from data.sources.source import Source
+from utils.resample import axis_weights, needed_range, resample
+
+CHUNK = 512
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Where a map lies on its image: the part of level 0 that it covers, the image's shape, pixel size and classes."""
+
+    start_level0: tuple[int, ...]
+    size_level0: tuple[int, ...]
+    shape_level0: tuple[int, ...]
+    classes: tuple[str, ...]
+    spacing_um: tuple[float, ...] | None = None
+
+
+def frame_of(source: Source, classes: list[str]) -> Frame:
+    """The frame of an opened image."""
+    box, shape = source.frame_level0
+    return Frame(box.start, box.size, shape, tuple(classes), source.spacing_um)
+
+
+class ProbabilityMap:
+    """Probabilities (K, *shape) uint8, 255 times p, of an image at the network's scale."""
+
+    def __init__(self, array: zarr.Array, frame: Frame):
+        self.array = array
+        self.frame = frame
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Spatial shape at the network's scale."""
+        return tuple(self.array.shape[1:])
+
+    @property
+    def pixel_um(self) -> tuple[float, ...] | None:
+        """Pixel size of the map in um by axis, if the image states one."""
+        if self.frame.spacing_um is None:
+            return None
+        axes = zip(self.frame.spacing_um, self.frame.size_level0, self.shape, strict=True)
+        return tuple(um * full / own for um, full, own in axes)
+
+    def read(self, box: Box) -> np.ndarray:
+        """Probabilities (*box.size, K) uint8 of a box at the network's scale."""
+        return np.moveaxis(self.array[(slice(None), *box.slices)], 0, -1)
+
+    def write(self, row: int, rows: np.ndarray) -> None:
+        """Store rows (K, n, *rest) uint8 from `row` on along axis 0."""
+        self.array[:, row : row + rows.shape[1]] = rows
+
+    def on_image(self, shape: tuple[int, ...]) -> "MapView":
+        """The map on the whole image at another shape: level 0, or a smaller copy of it."""
+        frame = self.frame
+        axes = zip(frame.start_level0, frame.size_level0, frame.shape_level0, shape, strict=True)
+        spans = [(round(a * n / full), max(1, round(size * n / full))) for a, size, full, n in axes]
+        return MapView(self, shape, Box(tuple(a for a, _ in spans), tuple(n for _, n in spans)))
+
+    def on_frame(self, shape: tuple[int, ...]) -> "MapView":
+        """The map on the part of the image that it covers, at another shape."""
+        return MapView(self, shape, whole(shape))
+
+
+class MapView:
+    """A probability map resampled to an image of `shape`, of which it covers a box; 0 elsewhere."""
+
+    def __init__(self, probabilities: ProbabilityMap, shape: tuple[int, ...], covered: Box):
+        self.probabilities = probabilities
+        self.shape = shape
+        self.covered = covered
+
+    def read(self, box: Box) -> np.ndarray:
+        """Probabilities (*box.size, K) uint8: linear where the view is finer than the map, area average where not."""
+        inside = box.shifted(tuple(-a for a in self.covered.start)).within(self.covered.size)
+        values = np.zeros((*box.size, len(self.probabilities.frame.classes)), np.uint8)
+        if 0 not in inside.size:
+            place = inside.shifted(tuple(c - b for c, b in zip(self.covered.start, box.start, strict=True)))
+            values[place.slices] = self._resampled(inside)
+        return values
+
+    def _resampled(self, box: Box) -> np.ndarray | int:
+        ranges = [needed_range(*axis) for axis in zip(box.start, box.stop, self.covered.size, self._own, strict=True)]
+        block = self.probabilities.read(Box(tuple(a for a, _ in ranges), tuple(b - a for a, b in ranges)))
+        if not block.any():
+            return 0
+        axes = zip(box.start, box.stop, self.covered.size, self._own, strict=True)
+        return np.rint(resample(block, [axis_weights(*axis) if axis[2] != axis[3] else None for axis in axes]))
+
+    @property
+    def _own(self) -> tuple[int, ...]:
+        return self.probabilities.shape
+
+
+def create_map(path: Path, shape: tuple[int, ...], frame: Frame) -> ProbabilityMap:
+    """A new map of zeros on disk; `path` is the folder of the array."""
+    channels = len(frame.classes)
+    array = zarr.create_array(
+        store=str(path),
+        shape=(channels, *shape),
+        chunks=(channels, *(min(CHUNK, n) for n in shape)),
+        dtype="uint8",
+        fill_value=0,
+        attributes={"frame": asdict(frame)},
+    )
+    return ProbabilityMap(array, frame)
+
+
+def open_map(path: Path) -> ProbabilityMap:
+    """A map that was written before; raises ValueError naming the folder if it is none."""
+    try:
+        array = zarr.open_array(store=str(path), mode="r")
+        values = {name: _tuples(value) for name, value in dict(array.attrs)["frame"].items()}
+    except (OSError, KeyError, ValueError) as error:
+        raise ValueError(f"{path} is no probability map: {error}") from error
+    return ProbabilityMap(array, Frame(**values))
+
+
+def _tuples(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def copy_map(source: ProbabilityMap, path: Path) -> ProbabilityMap:
+    """A new map with the same values."""
+    copy = create_map(path, source.shape, source.frame)
+    for rows in strips(source.shape):
+        copy.write(rows.start[0], np.moveaxis(source.read(rows), -1, 0))
+    return copy
+
+
+def strips(shape: tuple[int, ...], rows: int = CHUNK) -> list[Box]:
+    """Boxes that part an image along axis 0, `rows` at a time."""
+    return [Box((a, *(0,) * (len(shape) - 1)), (rows, *shape[1:])).within(shape) for a in range(0, shape[0], rows)]
+
+
+def memory_map(probabilities: np.ndarray, classes: list[str]) -> ProbabilityMap:
+    """A map in memory, of an image of its own size; `probabilities` is (K, *shape) uint8."""
+    shape = probabilities.shape[1:]
+    return ProbabilityMap(probabilities, Frame(whole(shape).start, shape, shape, tuple(classes)))

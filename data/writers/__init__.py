@@ -1,0 +1,1 @@
+"""Results on original pixels: run lengths, pyramidal TIFF masks, overlay pictures."""

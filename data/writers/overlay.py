@@ -1,0 +1,37 @@
+"""The picture of a case: its image with the outlines of prediction and truth."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from data.patches.grid import whole
+from data.patches.tissue import shrunk_shape
+from data.sources.labels import ScaledLabels
+from data.sources.source import ScaledSource, Source
+from data.stitching.mask import MaskView
+from data.stitching.probability_map import ProbabilityMap
+from utils.atomic import atomic_path
+from utils.plots import draw_outlines
+
+
+def write_overlay(
+    path: Path, source: Source, labels: Source | None, probabilities: ProbabilityMap, threshold: float, longest_px: int
+) -> None:
+    """Write the image, at most `longest_px` along a side, with outlines; `labels` are None where unknown."""
+    picture, truth, predicted = small_masks(source, labels, probabilities, threshold, longest_px)
+    masks = {"prediction": predicted} if truth is None else {"truth": truth, "prediction": predicted}
+    with atomic_path(path) as draft:
+        Image.fromarray(draw_outlines(picture, masks)).save(draft, quality=88)
+
+
+def small_masks(
+    source: Source, labels: Source | None, probabilities: ProbabilityMap, threshold: float, longest_px: int
+) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
+    """Image (rows, columns, 3) uint8, true and predicted class indices at a size for the eye."""
+    shape = shrunk_shape(source.shape, longest_px)
+    everything = whole(shape)
+    picture = ScaledSource(source, shape).read(everything)
+    picture = np.repeat(picture, 3, axis=-1) if picture.shape[-1] == 1 else picture
+    truth = ScaledLabels(labels, shape, len(probabilities.frame.classes)).read(everything) if labels else None
+    return picture, truth, MaskView(probabilities.on_frame(shape), threshold).read(everything)

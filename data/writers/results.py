@@ -1,0 +1,125 @@
+"""The folder of results: what each case leaves there, and the report over all of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from data.cases import Case
+from data.scoring import SCORE_COLUMNS, CaseScore, pooled_confusion, pooled_rows, score_case
+from data.sources.opening import CaseReader
+from data.stitching.probability_map import ProbabilityMap
+from data.writers.overlay import small_masks, write_overlay
+from utils.atomic import atomic_path
+from utils.failures import Failure
+from utils.plots import triptych
+from utils.report import Figures, Listing, Pictures, Section, Table, Text, write_report
+from utils.tables import write_table
+
+SHOWN_CASES = 24  # pictures in a report; the folder has them all
+TRIPTYCH_PX = 900
+
+
+@dataclass(frozen=True)
+class Results:
+    """Paths of the results below one folder."""
+
+    root: Path
+
+    def probabilities(self, case_id: str) -> Path:
+        """Probability map at the network's scale, a zarr array."""
+        return self.root / "probabilities" / f"{case_id}.zarr"
+
+    def cleaned(self, case_id: str) -> Path:
+        """The map after post-processing."""
+        return self.root / "probabilities" / f"{case_id}_cleaned.zarr"
+
+    def mask(self, case_id: str) -> Path:
+        """Pyramidal TIFF mask at level 0."""
+        return self.root / "masks" / f"{case_id}.tiff"
+
+    def run_lengths(self, case_id: str) -> Path:
+        """The case's lines of output.csv."""
+        return self.root / "rle" / f"{case_id}.csv"
+
+    def overlay(self, case_id: str) -> Path:
+        """Image with outlines."""
+        return self.root / "overlays" / f"{case_id}.jpg"
+
+    def triptych(self, case_id: str) -> Path:
+        """Input, truth and prediction side by side."""
+        return self.root / "triptychs" / f"{case_id}.png"
+
+
+def evaluate_case(
+    case: Case, reader: CaseReader, probabilities: ProbabilityMap, threshold: float, results: Results, longest_px: int
+) -> list[CaseScore]:
+    """Draw a predicted case and, where its labels are known, score it; the scores of each class."""
+    with reader.open_image(case) as source:
+        if case.labels is None:
+            write_overlay(results.overlay(case.id), source, None, probabilities, threshold, longest_px)
+            return []
+        with reader.open_labels(case, source) as labels:
+            scores = score_case(case.id, probabilities, labels, threshold)
+            write_overlay(results.overlay(case.id), source, labels, probabilities, threshold, longest_px)
+            picture, truth, predicted = small_masks(source, labels, probabilities, threshold, TRIPTYCH_PX)
+    with atomic_path(results.triptych(case.id)) as draft:
+        triptych(picture, truth, predicted, f"{case.id}   Dice {pooled_confusion(scores).dice:.3f}", draft)
+    return scores
+
+
+def write_scores(path: Path, scores: Sequence[CaseScore], classes: Sequence[str]) -> None:
+    """Write scores.csv: a line a case and class, then the pooled lines."""
+    write_table(path, [score.row() for score in scores] + pooled_rows(scores, classes), SCORE_COLUMNS)
+
+
+def write_results_report(
+    results: Results,
+    title: str,
+    case_ids: Sequence[str],
+    scores: Sequence[CaseScore],
+    classes: Sequence[str],
+    threshold: float,
+    failures: Sequence[Failure],
+    config: str,
+    pictures: Sequence[Pictures] = (),
+) -> Path:
+    """Write report.html, one page that needs nothing else; returns its path."""
+    sections: list[Section] = [_figures(case_ids, scores, threshold, failures)]
+    if scores:
+        sections += [_score_table(scores, classes)]
+    sections += [*pictures, *_case_pictures(results, case_ids, scores)]
+    if failures:
+        rows = [(failure.id, failure.file, failure.message) for failure in failures]
+        sections.append(Table("Cases that failed", ["id", "file", "message"], rows))
+    sections.append(Listing("Config", config))
+    write_report(results.root / "report.html", title, sections)
+    return results.root / "report.html"
+
+
+def _figures(
+    case_ids: Sequence[str], scores: Sequence[CaseScore], threshold: float, failures: Sequence[Failure]
+) -> Figures:
+    items: list[tuple[str, object]] = [("cases", len(case_ids)), ("failed", len({each.id for each in failures}))]
+    if scores:
+        pooled = pooled_confusion(scores)
+        items = [("Dice, pooled", pooled.dice), ("IoU, pooled", pooled.iou), *items]
+    return Figures("In short", [*items, ("threshold", threshold)])
+
+
+def _score_table(scores: Sequence[CaseScore], classes: Sequence[str]) -> Table:
+    rows = [score.row() for score in scores] + pooled_rows(scores, classes)
+    columns = [column for column in SCORE_COLUMNS if len(classes) > 1 or column != "class"]
+    note = "Pixels are counted at full resolution, over all cases for the pooled line; an object is matched at IoU 0.5."
+    return Table("Scores", columns, [[row.get(column, "") for column in columns] for row in rows], note)
+
+
+def _case_pictures(results: Results, case_ids: Sequence[str], scores: Sequence[CaseScore]) -> list[Section]:
+    if not case_ids:
+        return [Text("Cases", ["No case was predicted."])]
+    dice = {score.id: pooled_confusion([each for each in scores if each.id == score.id]).dice for score in scores}
+    worst_first = sorted(case_ids, key=lambda case_id: (dice.get(case_id, 2.0), case_id))[:SHOWN_CASES]
+    captions = [f"{each}, Dice {dice[each]:.3f}" if each in dice else each for each in worst_first]
+    legend = "green: labels, orange: prediction" if scores else "orange: prediction"
+    more = f", the {SHOWN_CASES} of lowest Dice" if len(case_ids) > SHOWN_CASES else ""
+    overlays = [results.overlay(case_id) for case_id in worst_first]
+    return [Pictures(f"Cases ({legend}{more})", list(zip(captions, overlays, strict=True)))]

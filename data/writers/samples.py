@@ -1,0 +1,29 @@
+"""Pictures of a few samples with their truth and what a network makes of them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from data.patches.dataset import Sample
+from data.stitching.mask import to_classes
+from data.stitching.sliding_window import Predict
+from utils.atomic import atomic_path
+from utils.metrics import count_confusion
+from utils.plots import picture_grid
+
+
+def write_samples(path: Path, samples: Sequence[Sample], predict: Predict, count: int = 4) -> None:
+    """A grid of image, truth and prediction at probability 0.5 for `count` samples, evenly taken, annotated first."""
+    read = [(sample.name, *sample.read()) for sample in samples]
+    read.sort(key=lambda one: not (one[2] > 0).any())
+    chosen = read[:: max(1, len(read) // count)][:count]
+    rows, titles = [], []
+    for name, image, truth in chosen:
+        probabilities = predict(np.moveaxis(image, -1, 0)[None])[0]
+        predicted = to_classes(np.moveaxis(np.rint(255 * probabilities), 0, -1), level=128)
+        dice = count_confusion(predicted > 0, truth > 0).dice
+        rows.append((image, truth, predicted))
+        titles.append(f"{name}   Dice {dice:.3f}")
+    with atomic_path(path) as draft:
+        picture_grid(rows, titles, draft)

@@ -1,0 +1,10 @@
+"""What happens beside the training loop, a few lines each."""
+
+from model.callbacks.bar import ProgressBar
+from model.callbacks.dice import PooledDice
+from model.callbacks.history import History
+from model.callbacks.keep import KeepBest
+from model.callbacks.repeatable import EpochSeed
+from model.callbacks.stop import EarlyStop, StopAtNaN
+
+__all__ = ["EarlyStop", "EpochSeed", "History", "KeepBest", "PooledDice", "ProgressBar", "StopAtNaN"]

@@ -1,0 +1,35 @@
+"""The figures of each epoch."""
+
+import logging
+import time
+
+from fastai.callback.core import Callback
+
+log = logging.getLogger(__name__)
+COLUMNS = ["fold", "epoch", "lr", "train_loss", "valid_loss", "valid_dice", "seconds"]
+
+
+class History(Callback):
+    """Appends one row an epoch to `rows`; `learn.recorder` has the figures."""
+
+    order = 60
+
+    def __init__(self, fold: int, rows: list[dict]):
+        self.fold = fold
+        self.rows = rows
+
+    def before_epoch(self) -> None:
+        """Start the clock."""
+        self.begun = time.monotonic()
+
+    def after_epoch(self) -> None:
+        """Note and log the epoch."""
+        train_loss, valid_loss, dice = self.learn.recorder.values[-1]
+        seconds = time.monotonic() - self.begun
+        values = (self.fold, self.epoch, self.opt.hypers[-1]["lr"], train_loss, valid_loss, dice, seconds)
+        self.rows.append(dict(zip(COLUMNS, values, strict=True)))
+        left = seconds * (self.n_epoch - self.epoch - 1)
+        log.info(
+            "fold %d epoch %d of %d: train loss %.4f, valid loss %.4f, valid Dice %.4f, about %.0f s left",
+            *(self.fold, self.epoch + 1, self.n_epoch, train_loss, valid_loss, dice, left),
+        )

@@ -1,0 +1,28 @@
+"""Weights of the best and of the last epoch."""
+
+from collections.abc import Callable
+
+from fastai.callback.core import Callback
+
+
+class KeepBest(Callback):
+    """Calls `save_best(epoch, dice)` at each new best validation Dice and `save_last(epoch, dice)` at the end."""
+
+    order = 70
+
+    def __init__(self, save_best: Callable[[int, float], None], save_last: Callable[[int, float], None]):
+        self.save_best = save_best
+        self.save_last = save_last
+        self.best = -1.0
+
+    def after_epoch(self) -> None:
+        """Keep a new best epoch."""
+        dice = self.learn.recorder.values[-1][-1]
+        if dice > self.best:
+            self.best = dice
+            self.save_best(self.epoch, dice)
+
+    def after_fit(self) -> None:
+        """Keep the last epoch."""
+        if self.learn.recorder.values:
+            self.save_last(self.epoch, self.learn.recorder.values[-1][-1])

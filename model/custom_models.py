@@ -1,0 +1,283 @@
+"""Networks by name: the UneXt family and every architecture of segmentation_models_pytorch; all give logits."""
+
+import difflib
+import os
+import pickle
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+
+import segmentation_models_pytorch as smp
+import timm
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from segmentation_models_pytorch.encoders.resnet import ResNetEncoder
+from torch import Tensor, nn
+from yacs.config import CfgNode
+
+from model.unext import UneXt
+
+WEIGHT_SUFFIXES = (".safetensors", ".pth", ".pt")
+PREFIXES = ("module.", "model.", "encoder.")  # of DataParallel, of wrappers, of whole networks
+UNUSED_KEYS = frozenset({"aspp.conv1.weight"})  # in the published UneXt101 weights, read by nothing
+SHOWN = 5  # names shown of a long list
+SHORT_LIST = 20  # names that can be shown at once
+WITHOUT_DOWNLOAD = "MODEL.ENCODER_WEIGHTS None, or the path of a local weight file"
+
+Builder = Callable[[str, str | None, int, int], nn.Module]  # encoder name, encoder weights, in_channels, classes
+
+
+def build_model(cfg: CfgNode) -> nn.Module:
+    """Network of a configuration: MODEL says which, DATASETS.CLASSES how many output channels."""
+    return build_network(
+        cfg.MODEL.ARCHITECTURE,
+        cfg.MODEL.ENCODER_NAME,
+        cfg.MODEL.ENCODER_WEIGHTS,
+        cfg.MODEL.IN_CHANNELS,
+        len(cfg.DATASETS.CLASSES),
+    )
+
+
+def build_network(
+    architecture: str, encoder_name: str, encoder_weights: str | None, in_channels: int, classes: int
+) -> nn.Module:
+    """Network that maps (N, in_channels, H, W) to logits (N, classes, H, W).
+
+    `architecture` is a name of `ARCHITECTURES` in any case. `encoder_name` is not read where the architecture fixes
+    its encoder (UneXt101, UneXt50, UneXt18). `encoder_weights` is a name ('imagenet', 'ssl'), a local .safetensors,
+    .pth or .pt file, or None, 'None' or '' for none. Raises ValueError for a wrong choice or a file that does not
+    fit, RuntimeError where named weights cannot be downloaded.
+    """
+    names = {name.lower(): name for name in ARCHITECTURES}
+    if architecture.lower() not in names:
+        raise ValueError(_wrong_choice("MODEL.ARCHITECTURE", architecture, ARCHITECTURES))
+    weights = None if encoder_weights in (None, "") or encoder_weights.lower() == "none" else encoder_weights
+    return ARCHITECTURES[names[architecture.lower()]](encoder_name, weights, in_channels, classes)
+
+
+def parameter_groups(model: nn.Module) -> list[list[nn.Parameter]]:
+    """Parameters of the encoder and all the others, for learning rates of their own; a fastai splitter.
+
+    The encoder is the child `encoder` or the children `enc0`, `enc1`, ...; without one the first list is empty.
+    """
+    encoder: list[nn.Parameter] = []
+    rest: list[nn.Parameter] = []
+    for name, parameter in model.named_parameters():
+        child = name.split(".", 1)[0]
+        in_encoder = child == "encoder" or (child.startswith("enc") and child[3:].isdigit())
+        (encoder if in_encoder else rest).append(parameter)
+    return [encoder, rest]
+
+
+def load_state(model: nn.Module, state_dict: dict[str, Tensor], source_name: str) -> None:
+    """Load a whole network's parameters, whatever wrapper prefixes (`module.`, `model.`) their names carry.
+
+    Raises ValueError naming `source_name` where a key is missing, unexpected or of another shape.
+    """
+    own = model.state_dict()
+    state = {_strip_unknown_prefixes(key, own): value for key, value in state_dict.items()}
+    state = {key: value for key, value in state.items() if key in own or key not in UNUSED_KEYS}
+    missing = [key for key in own if key not in state]
+    unexpected = [key for key in state if key not in own]
+    reshaped = [key for key in own if key in state and own[key].shape != state[key].shape]
+    if missing or unexpected or reshaped:
+        counts = {"missing": missing, "unexpected": unexpected, "of another shape": reshaped}
+        found = "; ".join(f"{len(keys)} {what} ({_first(keys)})" for what, keys in counts.items() if keys)
+        hint = "" if missing or unexpected else _class_count_hint(reshaped, state, own)
+        raise ValueError(f"{source_name} does not fit the network: {found}{hint}")
+    model.load_state_dict(state)
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Tensors of a .safetensors, .pth or .pt file by name; nothing in the file is executed.
+
+    A dictionary under `state_dict` or `model` is unwrapped. Raises ValueError for anything but a dictionary of tensors.
+    """
+    _check_weight_file(path)
+    try:
+        content = (
+            load_file(path)
+            if path.suffix == ".safetensors"
+            else torch.load(path, map_location="cpu", weights_only=True)
+        )
+    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError) as error:
+        reason = str(error).split("\n", 1)[0]
+        raise ValueError(f"{path} is no file of plain tensors ({reason}); save a state dict") from error
+    for wrapper in ("state_dict", "model"):
+        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
+            content = content[wrapper]
+    tensors = {k: v for k, v in content.items() if isinstance(v, Tensor)} if isinstance(content, dict) else {}
+    if not tensors:
+        raise ValueError(f"{path} holds no state dict (tensors by name); save model.state_dict()")
+    return tensors
+
+
+def load_encoder_weights(encoder: nn.Module, path: Path, in_channels: int) -> None:
+    """Load a file of weights, often a whole classifier's, into an encoder.
+
+    Names match without the prefixes `module.`, `model.`, `encoder.` and with '.' like '_'. A first convolution made for
+    other input channels is summed (one channel) or repeated and scaled. What only the file has is left out. Raises
+    ValueError where a parameter or buffer of the encoder stays without its tensor.
+    """
+    found = {_normalised(key): value for key, value in read_weights(path).items()}
+    own = encoder.state_dict()
+    matched = {key: _fitted(found.get(_normalised(key)), value, in_channels) for key, value in own.items()}
+    unmatched = [key for key, value in matched.items() if value is None and not key.endswith("num_batches_tracked")]
+    if unmatched:
+        raise ValueError(
+            f"{path} lacks {len(unmatched)} of the encoder's {len(own)} tensors, or has them in another shape "
+            f"({_first(unmatched)}); MODEL.ENCODER_WEIGHTS must be a file of the encoder that MODEL.ENCODER_NAME names"
+        )
+    with torch.no_grad():
+        for key, value in matched.items():
+            if value is not None:
+                own[key].copy_(value)
+
+
+def _build_unext(encoder_name: str, weights: str | None, in_channels: int, classes: int) -> nn.Module:
+    names = [n for n, entry in smp.encoders.encoders.items() if entry["encoder"] is ResNetEncoder]
+    if encoder_name not in names:
+        raise ValueError(_wrong_choice("MODEL.ENCODER_NAME", encoder_name, names) + "; UneXt takes a ResNet or ResNeXt")
+    make = partial(smp.encoders.get_encoder, encoder_name, in_channels)
+    return UneXt(_with_weights(make, encoder_name, weights, in_channels), classes)
+
+
+def _build_fixed_unext(fixed_name: str, _: str, weights: str | None, in_channels: int, classes: int) -> nn.Module:
+    return _build_unext(fixed_name, weights, in_channels, classes)
+
+
+def _build_smp(
+    network: Callable[..., nn.Module], encoder_name: str, weights: str | None, in_channels: int, classes: int
+) -> nn.Module:
+    _check_encoder_name(encoder_name)
+    options = {"dynamic_img_size": True} if network is smp.DPT and _is_vision_transformer(encoder_name) else {}
+
+    def make(weights: str | bool | None) -> nn.Module:
+        return network(encoder_name, encoder_weights=weights, in_channels=in_channels, classes=classes, **options)
+
+    return _with_weights(make, encoder_name, weights, in_channels)
+
+
+def _with_weights(
+    make: Callable[..., nn.Module], encoder_name: str, weights: str | None, in_channels: int
+) -> nn.Module:
+    """Encoder, or network with one, made by `make(weights=...)` and given named weights, a file's or none."""
+    if weights is None:
+        return make(weights=None)
+    if _is_file(weights):
+        _check_weight_file(Path(weights))
+        made = make(weights=None)
+        load_encoder_weights(getattr(made, "encoder", made), Path(weights), in_channels)
+        return made
+    _check_weights_name(encoder_name, weights)
+    try:
+        return make(weights=True if encoder_name.startswith("tu-") else weights)
+    except Exception as error:
+        if type(error) in (KeyError, NotImplementedError, TypeError, ValueError):
+            raise  # the network cannot have this encoder: no download would help
+        raise RuntimeError(
+            f"weights {weights!r} of encoder {encoder_name!r} could not be downloaded ({type(error).__name__}: "
+            f"{_short(error)}); to do without, set {WITHOUT_DOWNLOAD}"
+        ) from error
+
+
+def _check_encoder_name(name: str) -> None:
+    if name in smp.encoders.encoders or (name.startswith("tu-") and _is_timm_name(name[3:])):
+        return
+    names = [*smp.encoders.encoders, *(f"tu-{model}" for model in timm.list_models())]
+    raise ValueError(
+        _wrong_choice("MODEL.ENCODER_NAME", name, names)
+        + "; an encoder is one of segmentation_models_pytorch, or 'tu-' and a timm model"
+    )
+
+
+def _is_timm_name(name: str) -> bool:
+    return timm.is_model(name) and ("." not in name or timm.models.is_model_pretrained(name))
+
+
+def _check_weights_name(encoder_name: str, weights: str) -> None:
+    if encoder_name.startswith("tu-"):
+        names = ["imagenet"] if timm.models.is_model_pretrained(encoder_name[3:]) else []
+    else:
+        names = list(smp.encoders.encoders[encoder_name]["pretrained_settings"])
+    if weights not in names:
+        raise ValueError(
+            f"MODEL.ENCODER_WEIGHTS is {weights!r}; for encoder {encoder_name!r} choose one of {names}, or set "
+            f"{WITHOUT_DOWNLOAD}"
+        )
+
+
+def _is_vision_transformer(encoder_name: str) -> bool:
+    return timm.models.is_model_in_modules(encoder_name.removeprefix("tu-"), ("vision_transformer", "deit"))
+
+
+def _is_file(weights: str) -> bool:
+    return Path(weights).suffix in WEIGHT_SUFFIXES or os.sep in weights or "/" in weights
+
+
+def _check_weight_file(path: Path) -> None:
+    if path.suffix not in WEIGHT_SUFFIXES:
+        raise ValueError(f"{path} is no weight file; its name must end in one of {list(WEIGHT_SUFFIXES)}")
+    if not path.is_file():
+        raise ValueError(f"{path} does not exist; set {WITHOUT_DOWNLOAD}")
+
+
+def _fitted(value: Tensor | None, own: Tensor, in_channels: int) -> Tensor | None:
+    """`value` if it has the shape of `own`, adapted if only its input channels differ, else None."""
+    if value is None or value.shape == own.shape:
+        return value
+    same_but_inputs = own.ndim >= 4 and value.shape[:1] + value.shape[2:] == own.shape[:1] + own.shape[2:]
+    if not (same_but_inputs and own.shape[1] == in_channels):
+        return None
+    if in_channels == 1:
+        return value.float().sum(1, keepdim=True)
+    given = value.shape[1]
+    return value.float()[:, torch.arange(in_channels) % given] * (given / in_channels)
+
+
+def _normalised(key: str) -> str:
+    while key.startswith(PREFIXES):
+        key = key.split(".", 1)[1]
+    return key.replace(".", "_")
+
+
+def _strip_unknown_prefixes(key: str, own: Iterable[str]) -> str:
+    while key not in own and key.startswith(("module.", "model.")):
+        key = key.split(".", 1)[1]
+    return key
+
+
+def _class_count_hint(reshaped: list[str], state: dict[str, Tensor], own: dict[str, Tensor]) -> str:
+    last_layer = list(own)[-1].rpartition(".")[0]
+    if any(key.rpartition(".")[0] != last_layer for key in reshaped):
+        return ""
+    given, wanted = state[reshaped[-1]].shape[0], own[reshaped[-1]].shape[0]
+    return f"; the file is for {given} classes, the network for {wanted}: set DATASETS.CLASSES to the file's"
+
+
+def _wrong_choice(key: str, value: str, choices: Iterable[str]) -> str:
+    """What is wrong, and the nearest right names; all of them if they are few and none is near."""
+    by_lower = {choice.lower(): choice for choice in choices}
+    near = difflib.get_close_matches(value.lower(), by_lower, n=SHOWN, cutoff=0.5)
+    shown = [by_lower[name] for name in near] or list(by_lower.values())
+    if len(shown) > SHORT_LIST:
+        return f"{key} is {value!r}; no name is like it"
+    return f"{key} is {value!r}; choose one of {shown}"
+
+
+def _first(keys: list[str]) -> str:
+    return ", ".join(keys[:SHOWN]) + (", ..." if len(keys) > SHOWN else "")
+
+
+def _short(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
+
+
+ARCHITECTURES: dict[str, Builder] = {
+    "UneXt101": partial(_build_fixed_unext, "resnext101_32x16d"),
+    "UneXt50": partial(_build_fixed_unext, "resnext50_32x4d"),
+    "UneXt18": partial(_build_fixed_unext, "resnet18"),
+    "UneXt": _build_unext,
+    **{network.__name__: partial(_build_smp, network) for network in smp.MODEL_ARCHITECTURES_MAPPING.values()},
+}

@@ -1,0 +1,75 @@
+"""The fastai Learner of this project and how it is run."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import fastai.callback.schedule  # noqa: F401  adds Learner.fit_one_cycle and Learner.lr_find
+import torch
+from fastai.callback.channelslast import ChannelsLast
+from fastai.callback.core import Callback
+from fastai.callback.fp16 import MixedPrecision
+from fastai.callback.progress import ProgressCallback
+from fastai.data.core import DataLoaders
+from fastai.learner import Learner
+from torch import nn
+from yacs.config import CfgNode
+
+from model.callbacks import EarlyStop, EpochSeed, KeepBest, PooledDice, ProgressBar, StopAtNaN
+from model.checkpoints import ModelCard, save_checkpoint
+from model.custom_models import parameter_groups
+from utils.losses import build_loss
+from utils.plots import plot_lr_finder
+
+log = logging.getLogger(__name__)
+
+
+def build_learner(dls: DataLoaders, model: nn.Module, cfg: CfgNode, callbacks: Sequence[Callback] = ()) -> Learner:
+    """A Learner with the config's loss and decoupled weight decay; encoder and the rest are two groups of parameters."""
+    learner = Learner(
+        dls,
+        model,
+        loss_func=_plain(build_loss(cfg)),
+        splitter=parameter_groups,
+        metrics=[PooledDice()],
+        wd=cfg.SOLVER.WEIGHT_DECAY,
+        cbs=[EpochSeed(), StopAtNaN(), ProgressBar(), ChannelsLast(), *callbacks],
+    )
+    learner.remove_cb(ProgressCallback)
+    learner.logger = lambda *_: None
+    if cfg.SOLVER.MIXED_PRECISION and torch.cuda.is_available():
+        learner.add_cb(MixedPrecision())
+    if cfg.SOLVER.PATIENCE:
+        learner.add_cb(EarlyStop(cfg.SOLVER.PATIENCE))
+    return learner
+
+
+def keep_weights(model: nn.Module, card: ModelCard, best: Path, last: Path) -> KeepBest:
+    """A callback that keeps the best epoch at one path and the last at another."""
+
+    def save_to(path: Path) -> Callable[[int, float], None]:
+        return lambda epoch, dice: save_checkpoint(path, model.state_dict(), replace(card, epoch=epoch, valid_dice=dice))
+
+    return KeepBest(save_to(best), save_to(last))
+
+
+def fit(learner: Learner, cfg: CfgNode) -> None:
+    """One cycle over SOLVER.EPOCHS; the encoder learns at ENCODER_LR_FACTOR of the rate of the rest."""
+    lr = cfg.SOLVER.LR
+    learner.fit_one_cycle(cfg.SOLVER.EPOCHS, slice(lr * cfg.SOLVER.ENCODER_LR_FACTOR, lr))
+
+
+def plot_rates(learner: Learner, path: Path) -> None:
+    """Plot loss against learning rate; the weights are as before afterwards."""
+    kept = {name: tensor.clone() for name, tensor in learner.model.state_dict().items()}
+    suggestion = learner.lr_find(show_plot=False).valley
+    learner.model.load_state_dict(kept)
+    plot_lr_finder(learner.recorder.lrs, learner.recorder.losses, float(suggestion), path)
+    log.info("learning-rate finder suggests SOLVER.LR %.2g", suggestion)
+
+
+def _plain(loss: Callable) -> Callable:
+    """A loss on plain tensors; fastai wraps batches in tensor classes of its own."""
+    return lambda logits, targets: loss(torch.Tensor.as_subclass(logits, torch.Tensor), targets)
+

@@ -1,0 +1,155 @@
+"""Cases and checkpoints -> masks, scores and a report."""
+
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from yacs.config import CfgNode
+
+from config import ConfigError, load_cfg, parse_args
+from config.check import check_cfg
+from config.run import exit_code, print_result, script, start_run
+
+if TYPE_CHECKING:
+    from data.cases import Case
+    from data.scoring import CaseScore
+    from data.stitching.probability_map import ProbabilityMap
+    from data.writers.results import Results
+    from model.predictor import Member
+    from utils.failures import Failures
+
+log = logging.getLogger(__name__)
+
+
+@script
+def main(argv: Sequence[str]) -> int:
+    """Predict every case of TEST.WSI_FOLDER; returns the exit code."""
+    args = parse_args(argv, "Predict the masks of whole cases with the networks of a weights folder.")
+    cfg = load_cfg(args.config_file, args.options)
+    check_cfg(cfg, ["TEST.WSI_FOLDER", "TEST.LABELS_CSV", "TEST.MODEL_WEIGHTS_FOLDER", "DATASETS.ID_CSV"])
+    members, threshold = load_networks(cfg)
+    return test(with_card(cfg, members[0]), members, threshold, start_run(cfg, Path(cfg.TEST.OUTPUT_DIR)))
+
+
+def load_networks(cfg: CfgNode) -> "tuple[list[Member], float]":
+    """Networks of the weights folder and the threshold; what does not fit together is a mistake of the config."""
+    from model.predictor import load_members, tuned_threshold
+
+    try:
+        members = load_members(cfg, Path(cfg.TEST.MODEL_WEIGHTS_FOLDER))
+        return members, cfg.TEST.TH or tuned_threshold(members)
+    except (ValueError, RuntimeError) as error:
+        raise ConfigError([str(error)]) from error
+
+
+def with_card(cfg: CfgNode, member: "Member") -> CfgNode:
+    """The config with the classes and channels that the weights were trained for."""
+    cfg = cfg.clone()
+    cfg.defrost()
+    cfg.DATASETS.CLASSES = list(member.card.classes)
+    cfg.MODEL.IN_CHANNELS = member.card.in_channels
+    cfg.freeze()
+    return cfg
+
+
+def test(cfg: CfgNode, members: "list[Member]", threshold: float, folder: Path) -> int:
+    """Predict, write and score each case, then the tables and the report over all."""
+    from data.cases import list_test_cases
+    from data.scoring import pooled_confusion
+    from data.writers.results import Results
+    from utils.failures import Failures
+
+    table, results = list_test_cases(cfg), Results(folder)
+    failures = Failures(table.problems)
+    done, scores = predict_cases(cfg, members, threshold, table.cases, results, failures)
+    write_tables(cfg, results, done, scores, threshold, failures)
+    if scores:
+        print_result(f"Dice {pooled_confusion(scores).dice:.3f} over {len({score.id for score in scores})} cases")
+    print_result(f"failed {len(failures.ids)} of {len(failures.ids | {case.id for case in table.cases})} cases")
+    return exit_code(failures.ids)
+
+
+def predict_cases(
+    cfg: CfgNode,
+    members: "list[Member]",
+    threshold: float,
+    cases: "Sequence[Case]",
+    results: "Results",
+    failures: "Failures",
+) -> "tuple[list[str], list[CaseScore]]":
+    """Predict one case after the other and write what is made from each map; ids of those done, and scores."""
+    from data.patches.scale import Scale
+    from data.sources.opening import build_reader
+    from data.stitching.case import build_inference, predict_case
+    from data.writers.results import evaluate_case
+    from model.predictor import Predictor, best_device
+    from utils.progress import track
+
+    reader, card = build_reader(cfg), members[0].card
+    inference = build_inference(cfg, Scale(card.reduction, card.spacing_um or 0.0))
+    predictor = Predictor(members, cfg.TEST.TTA, best_device())
+    done: list[str] = []
+    scores: list[CaseScore] = []
+    for case in track(cases, "cases", len(cases)):
+        with failures.guard(case.id, case.image.name):
+            raw = predict_case(case, reader, inference, predictor, results.probabilities(case.id), track)
+            probabilities = clean(cfg, raw, results.cleaned(case.id), threshold)
+            write_masks(results, case.id, probabilities, threshold)
+            scores += evaluate_case(case, reader, probabilities, threshold, results, cfg.TEST.OVERLAY_PX)
+            done.append(case.id)
+            log.info("%s: predicted", case.id)
+    return done, scores
+
+
+def clean(cfg: CfgNode, raw: "ProbabilityMap", path: Path, threshold: float) -> "ProbabilityMap":
+    """The map without small objects and holes, where TEST.MIN_OBJECT or TEST.MAX_HOLE ask for it."""
+    from data.stitching.postprocess import clean_map
+    from data.stitching.probability_map import open_map
+    from utils.atomic import atomic_path
+
+    if not (cfg.TEST.MIN_OBJECT or cfg.TEST.MAX_HOLE):
+        return raw
+    with atomic_path(path) as draft:
+        clean_map(raw, draft, threshold, cfg.TEST.MIN_OBJECT, cfg.TEST.MAX_HOLE)
+    return open_map(path)
+
+
+def write_masks(results: "Results", case_id: str, probabilities: "ProbabilityMap", threshold: float) -> None:
+    """Write the mask on the image's own pixels as TIFF and as run lengths."""
+    from data.stitching.mask import MaskView
+    from data.writers.mask_tiff import write_mask_tiff
+    from data.writers.rle_csv import write_case_rle
+
+    frame = probabilities.frame
+    write_mask_tiff(results.mask(case_id), probabilities, threshold)
+    mask = MaskView(probabilities.on_image(frame.shape_level0), threshold)
+    write_case_rle(results.run_lengths(case_id), case_id, mask, frame.classes)
+
+
+def write_tables(
+    cfg: CfgNode,
+    results: "Results",
+    done: Sequence[str],
+    scores: "list[CaseScore]",
+    threshold: float,
+    failures: "Failures",
+) -> None:
+    """Write output.csv, scores.csv, failures.csv and the report."""
+    from data.writers.results import write_results_report, write_scores
+    from data.writers.rle_csv import join_rle
+
+    classes = list(cfg.DATASETS.CLASSES)
+    join_rle(results.root / "output.csv", [results.run_lengths(case_id) for case_id in done], classes)
+    if scores:
+        write_scores(results.root / "scores.csv", scores, classes)
+    failures.write(results.root / "failures.csv")
+    page = write_results_report(
+        results, "Predicted masks", done, scores, classes, threshold, failures.rows, cfg.dump(sort_keys=False)
+    )
+    log.info("report %s", page)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,57 @@
+"""Slides and labels -> image and mask tiles on disk, with an index."""
+
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from yacs.config import CfgNode
+
+from config import load_cfg, parse_args
+from config.check import check_cfg
+from config.run import exit_code, print_result, script, start_run
+
+log = logging.getLogger(__name__)
+
+
+@script
+def main(argv: Sequence[str]) -> int:
+    """Cut every labelled case into tiles; returns the exit code."""
+    args = parse_args(argv, "Cut slides and their labels into tiles for training.")
+    cfg = load_cfg(args.config_file, args.options)
+    labels = "DATASETS.LABELS_FOLDER" if cfg.DATASETS.LABELS_FOLDER else "DATASETS.LABELS_CSV"
+    needed = ["DATASETS.WSI_FOLDER", "DATASETS.ID_CSV"] + [labels] * (cfg.DATASETS.LAYOUT == "slides")
+    check_cfg(cfg, needed)
+    run = start_run(cfg, Path(cfg.DATASETS.TRAIN_FOLDER))
+    return cut_tiles(cfg, run)
+
+
+def cut_tiles(cfg: CfgNode, run: Path) -> int:
+    """Cut all cases, then write index, card and failures."""
+    from data.cases import list_cases
+    from data.patches.statistics import PixelStatistics
+    from data.patches.tiles import build_tile_folder, cut_case, describe_set, finish_tiles, start_tiles
+    from data.sources.opening import build_reader
+    from utils.failures import Failures
+    from utils.progress import track
+
+    table = list_cases(cfg)
+    failures = Failures(table.problems)
+    folder, reader, statistics = build_tile_folder(cfg), build_reader(cfg), PixelStatistics()
+    start_tiles(folder)
+    rows, spacings = [], []
+    for case in track(table.cases, "slides", len(table.cases)):
+        with failures.guard(case.id, case.image.name):
+            own, spacing_um = cut_case(case, reader, folder, statistics)
+            log.info("%s: %d tiles, %d with foreground", case.id, len(own), sum(row.foreground > 0 for row in own))
+            rows += own
+            spacings.append(spacing_um)
+    finish_tiles(folder, rows, describe_set(folder, reader.classes, statistics, spacings))
+    failures.write(run / "failures.csv")
+    print_result(f"{len(rows)} tiles in {folder.images}")
+    print_result(f"failed {len(failures.ids)} of {len(failures.ids | {case.id for case in table.cases})} cases")
+    return exit_code(failures.ids)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

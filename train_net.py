@@ -1,0 +1,183 @@
+"""Tiles, pairs or volumes -> one checkpoint and history a fold, and out-of-fold masks of whole cases."""
+
+import logging
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from yacs.config import CfgNode
+
+from config import load_cfg, parse_args
+from config.check import check_cfg
+from config.run import exit_code, print_result, run_name, script, start_run
+
+if TYPE_CHECKING:
+    from data.cases import Case
+    from data.patches.build import TrainingSet
+    from data.stitching.probability_map import ProbabilityMap
+    from model.predictor import Predictor
+    from utils.failures import Failures
+
+log = logging.getLogger(__name__)
+
+
+@script
+def main(argv: Sequence[str]) -> int:
+    """Train the folds, then tune the threshold on whole cases out of fold; returns the exit code."""
+    args = parse_args(argv, "Train a network by folds and tune its threshold on whole cases out of fold.")
+    cfg = load_cfg(args.config_file, args.options)
+    labels = "DATASETS.LABELS_FOLDER" if cfg.DATASETS.LABELS_FOLDER else "DATASETS.LABELS_CSV"
+    slides = ["DATASETS.TRAIN_FOLDER", labels] * (cfg.DATASETS.LAYOUT == "slides")
+    check_cfg(cfg, ["DATASETS.WSI_FOLDER", "DATASETS.ID_CSV", *slides])
+    return train(cfg, start_run(cfg, Path(cfg.OUTPUT_DIR) / run_name(cfg)))
+
+
+def train(cfg: CfgNode, run: Path) -> int:
+    """Train each fold and predict the cases that it did not see."""
+    from data.cases import list_cases
+    from data.patches.build import build_folds, build_training_set
+    from utils.failures import Failures
+    from utils.tables import write_table
+
+    table = list_cases(cfg)
+    failures = Failures(table.problems)
+    data = build_training_set(cfg, table.cases, failures)
+    cases = [case for case in table.cases if case.id in {sample.case_id for sample in data.samples}]
+    fold_of = build_folds(cfg, cases)
+    rows = [{"id": case.id, "group": case.group, "fold": fold_of[case.id]} for case in cases]
+    write_table(run / "folds.csv", rows, ["id", "group", "fold"])
+    history: list[dict] = []
+    folds = cfg.SOLVER.FOLDS or sorted(set(fold_of.values()))
+    for fold in folds:
+        train_fold(cfg, run, data, fold_of, fold, history)
+    held_out = [case for case in cases if fold_of[case.id] in folds]
+    maps = predict_out_of_fold(cfg, run, held_out, fold_of, failures)
+    predicted = [case for case in held_out if case.id in maps]
+    threshold, dice = tune_threshold(cfg, run, predicted, maps, failures)
+    report(cfg, run, predicted, maps, threshold, failures)
+    failures.write(run / "failures.csv")
+    print_result(f"failed {len(failures.ids)} of {len(failures.ids | {case.id for case in table.cases})} cases")
+    print_result(f"out-of-fold Dice {dice:.3f} at threshold {threshold:.2f}")
+    return exit_code(failures.ids)
+
+
+def train_fold(
+    cfg: CfgNode, run: Path, data: "TrainingSet", fold_of: dict[str, int], fold: int, history: list[dict]
+) -> None:
+    """Train one fold; leaves its weights, the history so far and sample pictures in the run folder."""
+    from data.patches.build import build_dataloaders
+    from data.writers.samples import write_samples
+    from model.callbacks.history import COLUMNS, History
+    from model.checkpoints import build_card
+    from model.custom_models import build_model
+    from model.learner import build_learner, fit, keep_weights, plot_rates
+    from utils.plots import plot_history
+    from utils.seed import seed_everything
+    from utils.tables import write_table
+
+    seed_everything(cfg.SEED + fold)
+    dls = build_dataloaders(cfg, data, fold_of, fold)
+    model = build_model(cfg)
+    validation_ids = tuple(case_id for case_id, own in fold_of.items() if own == fold)
+    card = replace(build_card(cfg, data.mean, data.std, data.spacing_um), fold=fold, validation_ids=validation_ids)
+    keep = keep_weights(model, card, best=weights_path(run, fold), last=run / "last_epoch" / f"fold{fold}.safetensors")
+    learner = build_learner(dls, model, cfg, [History(fold, history), keep])
+    if cfg.SOLVER.FIND_LR:
+        plot_rates(learner, run / f"lr_finder_fold{fold}.png")
+        seed_everything(cfg.SEED + fold)
+    fit(learner, cfg)
+    write_table(run / "history.csv", history, COLUMNS)
+    plot_history(history, run / "history.png")
+    write_samples(run / f"samples_fold{fold}.png", dls.valid.dataset.samples, load_predictor(cfg, run, fold))
+
+
+def weights_path(run: Path, fold: int) -> Path:
+    """Where the best epoch of a fold is kept."""
+    return run / "weights" / f"fold{fold}.safetensors"
+
+
+def load_predictor(cfg: CfgNode, run: Path, fold: int) -> "Predictor":
+    """The best network of a fold, to predict with."""
+    from model.predictor import Predictor, best_device, load_member
+
+    return Predictor([load_member(cfg, weights_path(run, fold))], cfg.TEST.TTA, best_device())
+
+
+def predict_out_of_fold(
+    cfg: CfgNode, run: Path, cases: "Sequence[Case]", fold_of: dict[str, int], failures: "Failures"
+) -> "dict[str, ProbabilityMap]":
+    """Probability maps of whole cases, by id, each by the fold that did not see it."""
+    from data.patches.scale import build_scale
+    from data.sources.opening import build_reader
+    from data.stitching.case import build_inference, predict_case
+    from data.writers.results import Results
+    from utils.progress import track
+
+    reader, inference = build_reader(cfg), build_inference(cfg, build_scale(cfg))
+    results, maps = Results(run), {}
+    for fold in sorted({fold_of[case.id] for case in cases}):
+        predictor = load_predictor(cfg, run, fold)
+        own = [case for case in cases if fold_of[case.id] == fold]
+        for case in track(own, f"fold {fold} cases", len(own)):
+            with failures.guard(case.id, case.image.name):
+                maps[case.id] = predict_case(case, reader, inference, predictor, results.probabilities(case.id))
+    return maps
+
+
+def tune_threshold(
+    cfg: CfgNode, run: Path, cases: "Sequence[Case]", maps: "dict[str, ProbabilityMap]", failures: "Failures"
+) -> tuple[float, float]:
+    """Threshold of the highest Dice pooled over whole cases, and that Dice; it is kept with the weights of all folds."""
+    from data.scoring import case_histograms
+    from data.sources.opening import build_reader
+    from data.writers.curve import write_threshold_curve
+    from model.checkpoints import set_threshold
+    from utils.metrics import LEVELS, best_threshold
+
+    reader = build_reader(cfg)
+    histograms = np.zeros((2, LEVELS), np.int64)
+    for case in cases:
+        with failures.guard(case.id, case.image.name), reader.open_image(case) as image:
+            with reader.open_labels(case, image) as labels:
+                histograms += case_histograms(maps[case.id], labels).sum(0)
+    threshold, dice = best_threshold(histograms)
+    write_threshold_curve(run, histograms, threshold)
+    for path in sorted((run / "weights").glob("*.safetensors")):
+        set_threshold(path, threshold)
+    return threshold, dice
+
+
+def report(
+    cfg: CfgNode,
+    run: Path,
+    cases: "Sequence[Case]",
+    maps: "dict[str, ProbabilityMap]",
+    threshold: float,
+    failures: "Failures",
+) -> None:
+    """Score and draw the cases at the tuned threshold and write the run's report."""
+    from data.sources.opening import build_reader
+    from data.writers.results import Results, evaluate_case, write_results_report, write_scores
+    from utils.report import Pictures
+
+    reader, results, scores = build_reader(cfg), Results(run), []
+    for case in cases:
+        with failures.guard(case.id, case.image.name):
+            scores += evaluate_case(case, reader, maps[case.id], threshold, results, cfg.TEST.OVERLAY_PX)
+    write_scores(run / "scores.csv", scores, reader.classes)
+    plots = [("Loss and Dice by epoch", run / "history.png"), ("Dice against threshold", run / "dice_threshold.png")]
+    samples = [(path.stem.replace("_", " "), path) for path in sorted(run.glob("samples_fold*.png"))]
+    pictures = [Pictures("Training", plots), Pictures("Validation patches", samples)]
+    ids = [case.id for case in cases]
+    title = f"Out-of-fold masks of {run.name}"
+    page = write_results_report(
+        results, title, ids, scores, reader.classes, threshold, failures.rows, cfg.dump(sort_keys=False), pictures
+    )
+    log.info("report %s", page)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""Leaves: arrays, numbers, files and pictures; they know neither slides nor models."""

@@ -1,0 +1,56 @@
+"""Cases that went wrong: one line each in the log and in failures.csv, while the others go on."""
+
+import errno
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from utils.tables import write_table
+
+log = logging.getLogger(__name__)
+
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}  # the machine's trouble, not the case's
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One case that could not be used: its id, the file at fault and what is wrong with it."""
+
+    id: str
+    file: str
+    message: str
+
+
+class Failures:
+    """Collects the failures of a run; `write` leaves failures.csv, empty but for its header if all went well."""
+
+    def __init__(self, known: list[Failure] | None = None):
+        self.rows: list[Failure] = []
+        for failure in known or []:
+            self.add(failure)
+
+    def add(self, failure: Failure) -> None:
+        """Note a failure and log it."""
+        self.rows.append(failure)
+        log.error("%s: %s %s", failure.id, failure.file, failure.message)
+
+    @property
+    def ids(self) -> set[str]:
+        """Ids of the cases that failed."""
+        return {failure.id for failure in self.rows}
+
+    @contextmanager
+    def guard(self, case_id: str, file: str) -> Iterator[None]:
+        """Turn an error of one case (ValueError, OSError, MemoryError) into a failure; a full disk ends the run."""
+        try:
+            yield
+        except (ValueError, OSError, MemoryError) as error:
+            if isinstance(error, OSError) and error.errno in NO_ROOM:
+                raise
+            self.add(Failure(case_id, file, str(error) or type(error).__name__))
+
+    def write(self, path: Path) -> None:
+        """Write the table of failures (id, file, message)."""
+        write_table(path, [asdict(failure) for failure in self.rows], ["id", "file", "message"])

@@ -1,0 +1,160 @@
+"""Losses by name for masks of any number of classes and axes: logits in, targets of 0 and 1, one ignore value.
+
+Every loss is a function of logits (N, K, *) and targets (N, K, *), 0 or 1 in any dtype and 255 where a pixel counts for
+nothing, and gives the mean over the K channels as a float32 scalar. Lists of pixels below are (N, K, P).
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from yacs.config import CfgNode
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+IGNORE = 255
+
+
+class Pixels(NamedTuple):
+    """Pixels as lists (N, K, P): logits (0 where ignored), truth as 0 or 1 (0 where ignored), and which count."""
+
+    logits: Tensor
+    truth: Tensor
+    valid: Tensor
+
+
+def build_loss(cfg: CfgNode) -> Loss:
+    """Loss that SOLVER.LOSS_FUNCTION_NAME names."""
+    name = cfg.SOLVER.LOSS_FUNCTION_NAME
+    if name not in LOSSES:
+        raise ValueError(f"SOLVER.LOSS_FUNCTION_NAME is {name!r}; choose one of {list(LOSSES)}")
+    return LOSSES[name]
+
+
+def bce(logits: Tensor, targets: Tensor) -> Tensor:
+    """Binary cross-entropy, the mean over pixels."""
+    pixels = _pixels(logits, targets)
+    return _pixel_mean(F.softplus(_wrongness(pixels)), pixels.valid)
+
+
+def loss_focal_corrected(logits: Tensor, targets: Tensor, alpha: float = 0.25, gamma: float = 2.0) -> Tensor:
+    """Focal loss of each pixel, then the mean over pixels (Lin et al., 2017, equation 5).
+
+    `alpha` weighs foreground, 1 - `alpha` background; `gamma` plays down pixels that are right already.
+    """
+    pixels = _pixels(logits, targets)
+    wrongness = _wrongness(pixels)
+    weights = alpha * pixels.truth + (1 - alpha) * (1 - pixels.truth)
+    return _pixel_mean(weights * torch.sigmoid(wrongness) ** gamma * F.softplus(wrongness), pixels.valid)
+
+
+def dice_coef_loss(logits: Tensor, targets: Tensor, smooth: float = 1.0) -> Tensor:
+    """1 - (2 |P T| + smooth) / (|P| + |T| + smooth), P the sigmoid of the logits, summed over the whole batch."""
+    pixels = _pixels(logits, targets)
+    probabilities = torch.sigmoid(pixels.logits) * pixels.valid
+    both = (probabilities * pixels.truth).sum((0, 2))
+    dice = (2 * both + smooth) / (probabilities.sum((0, 2)) + pixels.truth.sum((0, 2)) + smooth)
+    return _mean_of(1 - dice, pixels.valid.any(2).any(0))
+
+
+def lovasz_hinge(logits: Tensor, targets: Tensor, per_image: bool = True) -> Tensor:
+    """Convex surrogate of 1 - IoU of the foreground (Berman et al., 2018), of each image or of the whole batch."""
+    errors, truth, valid = _sorted_errors(_pixels(logits, targets), per_image)
+    return _mean_of((errors * _jaccard_steps(truth, valid)).sum(-1), valid.any(-1))
+
+
+def symmetric_lovasz(logits: Tensor, targets: Tensor, per_image: bool = True) -> Tensor:
+    """Mean of the Lovász hinge of the foreground and that of the background: of (logits, t) and (-logits, 1 - t).
+
+    The hinge is relu, as published; some pipelines put elu + 1 in its place.
+    """
+    errors, truth, valid = _sorted_errors(_pixels(logits, targets), per_image)
+    # both have the same errors in the same order; only what counts as foreground differs
+    steps = (_jaccard_steps(truth, valid) + _jaccard_steps(~truth, valid)) / 2
+    return _mean_of((errors * steps).sum(-1), valid.any(-1))
+
+
+def bce_dice(logits: Tensor, targets: Tensor) -> Tensor:
+    """Mean of binary cross-entropy and Dice loss."""
+    return (bce(logits, targets) + dice_coef_loss(logits, targets)) / 2
+
+
+def sym_lovasz_dice(logits: Tensor, targets: Tensor) -> Tensor:
+    """Mean of symmetric Lovász and Dice loss."""
+    return (symmetric_lovasz(logits, targets) + dice_coef_loss(logits, targets)) / 2
+
+
+def loss_sym_lovasz_focal_corrected(logits: Tensor, targets: Tensor) -> Tensor:
+    """Mean of symmetric Lovász and focal loss."""
+    return (symmetric_lovasz(logits, targets) + loss_focal_corrected(logits, targets)) / 2
+
+
+def sym_lovasz_focal_dice(logits: Tensor, targets: Tensor) -> Tensor:
+    """Mean of symmetric Lovász, focal and Dice loss."""
+    parts = (symmetric_lovasz, loss_focal_corrected, dice_coef_loss)
+    return torch.stack([part(logits, targets) for part in parts]).mean()
+
+
+def _pixels(logits: Tensor, targets: Tensor) -> Pixels:
+    if logits.shape != targets.shape or logits.ndim < 3:
+        raise ValueError(
+            f"logits are {tuple(logits.shape)} and targets {tuple(targets.shape)}; both must be (N, K, *): "
+            "one channel a class"
+        )
+    # a plain tensor: fastai's subclasses refuse to be mixed
+    logits, targets = logits.as_subclass(Tensor).flatten(2), targets.as_subclass(Tensor).flatten(2)
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    valid = targets != IGNORE
+    # masked before anything is computed: not even a nan of an ignored pixel gets through
+    return Pixels(logits.masked_fill(~valid, 0), targets.to(logits.dtype).masked_fill(~valid, 0), valid)
+
+
+def _wrongness(pixels: Pixels) -> Tensor:
+    """Logit of being wrong: the logits, their sign turned where the truth is 1."""
+    return pixels.logits * (1 - 2 * pixels.truth)
+
+
+def _pixel_mean(values: Tensor, valid: Tensor) -> Tensor:
+    counts = valid.sum((0, 2))
+    return _mean_of((values * valid).sum((0, 2)) / counts.clamp(min=1), counts > 0)
+
+
+def _mean_of(values: Tensor, present: Tensor) -> Tensor:
+    """Mean of the values of what is present (has a pixel that counts); 0, with a gradient, if nothing is."""
+    return (values * present).sum() / present.sum().clamp(min=1)
+
+
+def _sorted_errors(pixels: Pixels, per_image: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """Hinge errors, largest first, with truth and valid (both bool) in that order."""
+    if not per_image:
+        pixels = Pixels(*(part.transpose(0, 1).flatten(1) for part in pixels))
+    margins, order = (1 + _wrongness(pixels)).sort(dim=-1, descending=True)
+    return F.relu(margins), (pixels.truth > 0).gather(-1, order), pixels.valid.gather(-1, order)
+
+
+def _jaccard_steps(truth: Tensor, valid: Tensor) -> Tensor:
+    """Growth of 1 - IoU as valid pixels, in the order given along the last axis, turn wrong one after the other.
+
+    With intersection I and union U after the pixel: a true one took one from the intersection, a step of 1 / U; a false
+    one added one to the union, a step of I / (U - 1) - I / U = I / (U (U - 1)), or 1 if it is the first of an empty
+    truth. Computed so, not as a difference of running quotients, steps stay precise among millions of pixels.
+    """
+    truth, false = truth & valid, ~truth & valid
+    positives = truth.sum(-1, keepdim=True)
+    intersection = (positives - truth.cumsum(-1)).float()
+    union = (positives + false.cumsum(-1)).float()
+    false_step = torch.where(union > 1, intersection / (union - 1).clamp(min=1), 1.0)
+    return torch.where(truth, 1.0, false_step) / union.clamp(min=1) * valid
+
+
+LOSSES: dict[str, Loss] = {
+    "symmetric_lovasz": symmetric_lovasz,
+    "dice_coef_loss": dice_coef_loss,
+    "sym_lovasz_dice": sym_lovasz_dice,
+    "loss_focal_corrected": loss_focal_corrected,
+    "loss_sym_lovasz_focal_corrected": loss_sym_lovasz_focal_corrected,
+    "sym_lovasz_focal_dice": sym_lovasz_focal_dice,
+    "bce_dice": bce_dice,
+}

@@ -1,0 +1,275 @@
+"""Pictures of a run: curves, outlines, heat and side-by-side panels, in one style and without global state.
+
+Truth is green and prediction orange wherever a mask has one class; masks of several classes have one colour a class.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.lines import Line2D
+
+from utils.atomic import atomic_path
+
+IGNORE = 255
+TRUTH = "#009e73"
+PREDICTION = "#d55e00"
+INK, QUIET, RULE = "#22262b", "#6b7280", "#e3e5e9"
+# colours of Okabe and Ito, which people with any common colour vision tell apart
+PALETTE = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#b8a900")
+GREY = "#8a8f98"
+PANEL_PX = 1000  # a picture in a panel is shrunk to this longest side
+
+Row = tuple[np.ndarray, np.ndarray | None, np.ndarray]
+
+
+# ---- curves
+
+
+def plot_history(history: Any, path: Path) -> None:
+    """Loss and Dice by epoch with the best epoch of each fold marked.
+
+    `history` is a DataFrame or an iterable of mappings with fold, epoch, train_loss, valid_loss and valid_dice.
+    """
+    folds = _by_fold(history)
+    figure = Figure(figsize=(11, 4.2), layout=ConstrainedLayoutEngine(w_pad=0.15, h_pad=0.12))
+    left, right = figure.subplots(1, 2)
+    for number, (fold, rows) in enumerate(folds.items()):
+        _plot_fold(left, right, fold, rows, PALETTE[number % len(PALETTE)])
+    _dress(left, "Loss", "epoch", "loss")
+    _dress(right, "Validation Dice", "epoch", "Dice")
+    right.set_ylim(0, 1.02)
+    styles = [Line2D([], [], color=QUIET, linestyle=style, label=label) for style, label in STYLES]
+    _legend(left, styles)
+    if folds:
+        _legend(right, None)
+    _save(figure, path)
+
+
+STYLES = (("-", "validation"), (":", "training"))
+
+
+def _by_fold(history: Any) -> dict[Any, list[Mapping[str, Any]]]:
+    rows: Iterable[Mapping[str, Any]] = history.to_dict("records") if hasattr(history, "to_dict") else history
+    folds: dict[Any, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        folds.setdefault(row["fold"], []).append(row)
+    return folds
+
+
+def _plot_fold(left: Axes, right: Axes, fold: Any, rows: Sequence[Mapping[str, Any]], colour: str) -> None:
+    epochs, train, valid, dice = (
+        np.array([row[key] for row in rows], float) for key in ("epoch", "train_loss", "valid_loss", "valid_dice")
+    )
+    mark = "o" if len(rows) < 4 else None
+    left.plot(epochs, train, ":", color=colour, linewidth=1.6, marker=mark, markersize=3)
+    left.plot(epochs, valid, "-", color=colour, linewidth=1.8, marker=mark, markersize=3)
+    label = f"fold {fold}"
+    if np.isfinite(dice).any():
+        best = int(np.nanargmax(dice))
+        label = f"fold {fold}: best {dice[best]:.3f} at epoch {epochs[best]:g}"
+        right.plot(epochs[best], dice[best], "o", color=colour, markersize=8, markeredgecolor="white", zorder=4)
+    right.plot(epochs, dice, "-", color=colour, linewidth=1.8, marker=mark, markersize=3, label=label)
+
+
+def plot_threshold_curve(thresholds: np.ndarray, dice: np.ndarray, best_threshold: float, path: Path) -> None:
+    """Dice against threshold with the tuned threshold marked; both arrays are (n,), thresholds ascending."""
+    thresholds, dice = np.asarray(thresholds, float), np.asarray(dice, float)
+    figure = Figure(figsize=(7, 4.2), layout=ConstrainedLayoutEngine(w_pad=0.15, h_pad=0.12))
+    axes = figure.subplots()
+    axes.plot(thresholds, dice, color=PREDICTION, linewidth=2.2)
+    height = float(np.interp(best_threshold, thresholds, dice))
+    axes.axvline(best_threshold, color=QUIET, linewidth=1, linestyle="--")
+    if np.isfinite(height):
+        axes.plot(best_threshold, height, "o", color=PREDICTION, markersize=9, markeredgecolor="white", zorder=4)
+    score = f"Dice {height:.3f} at " if np.isfinite(height) else ""
+    _note(axes, best_threshold, f"{score}{best_threshold:.2f}", to_the_left=best_threshold > 0.6)
+    _dress(axes, "Dice against threshold", "threshold on the probability", "Dice")
+    axes.set_xlim(0, 1)
+    axes.set_ylim(0, 1.02)
+    _save(figure, path)
+
+
+def plot_lr_finder(rates: np.ndarray, losses: np.ndarray, suggestion: float | None, path: Path) -> None:
+    """Loss against learning rate (both (n,)) on a logarithmic axis with the suggested rate marked."""
+    rates, losses = np.asarray(rates, float), np.asarray(losses, float)
+    if len(rates) == 0:
+        raise ValueError("the learning-rate finder gave no rates; let it run for at least one batch")
+    figure = Figure(figsize=(7, 4.2), layout=ConstrainedLayoutEngine(w_pad=0.15, h_pad=0.12))
+    axes = figure.subplots()
+    axes.plot(rates, losses, color=PALETTE[0], linewidth=2.2)
+    axes.set_xscale("log")
+    axes.set_xlim(rates.min() / 1.5, rates.max() * 1.5)
+    finite = losses[np.isfinite(losses)]
+    if len(finite):
+        low, first = float(finite.min()), float(finite[: max(1, len(finite) // 2)].max())
+        room = max(first - low, 1e-3 * (abs(low) + 1e-6))
+        axes.set_ylim(low - 0.15 * room, first + 0.5 * room)  # the blow-up at the end would flatten all the rest
+    if suggestion is not None:
+        axes.axvline(suggestion, color=PREDICTION, linewidth=1.6, linestyle="--", label=f"suggested {suggestion:.1e}")
+        _legend(axes, None)
+    _dress(axes, "Learning-rate finder", "learning rate", "loss")
+    _save(figure, path)
+
+
+# ---- pictures
+
+
+def draw_outlines(image: np.ndarray, masks: Mapping[str, np.ndarray], line_px: int | None = None) -> np.ndarray:
+    """Contours of masks (H, W) over a picture (H, W, 3) or (H, W) uint8; a new (H, W, 3) picture.
+
+    The mask named 'truth' is drawn green, 'prediction' orange, others in the palette's order; ignored areas grey.
+    The first line is `line_px` wide, by default in proportion to the picture, and edged with white; the others are
+    slimmer, so that lines that coincide are both seen.
+    """
+    canvas = _rgb(image).copy()
+    widest = line_px or max(1, round(max(canvas.shape[:2]) / 300))
+    for number, (name, mask) in enumerate(masks.items()):
+        _same_size(canvas, mask, name)
+        colour = NAMED.get(name, PALETTE[number % len(PALETTE)])
+        width = widest if number == 0 else max(1, round(0.55 * widest))
+        for value in _classes(mask):
+            _stroke(canvas, mask == value, GREY if value == IGNORE else colour, width, halo=number == 0)
+    return canvas
+
+
+NAMED = {"truth": TRUTH, "prediction": PREDICTION}
+
+
+def draw_heat(image: np.ndarray, probability: np.ndarray, opacity: float = 0.65) -> np.ndarray:
+    """Probability (h, w) uint8 as a translucent layer over a picture (H, W, 3) or (H, W) uint8; a new picture.
+
+    The layer is stretched to the picture if it is of another size; nothing covers the picture where it is 0.
+    """
+    canvas = _rgb(image)
+    if probability.shape != canvas.shape[:2]:
+        probability = cv2.resize(probability, canvas.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    table = cv2.applyColorMap(np.arange(256, dtype=np.uint8)[:, None], cv2.COLORMAP_VIRIDIS)[:, 0, ::-1]
+    cover = (opacity * np.sqrt(np.arange(256) / 255)).astype(np.float32)
+    kept = canvas * (1 - cover)[probability][..., None]
+    return np.round(kept + (table * cover[:, None])[probability]).astype(np.uint8)
+
+
+def triptych(image: np.ndarray, truth: np.ndarray | None, prediction: np.ndarray, title: str, path: Path) -> None:
+    """Input, ground truth and prediction side by side under a title; pictures (H, W[, 3]), masks (H, W), uint8."""
+    _save_rows([(image, truth, prediction)], [title], path, width_in=11)
+
+
+def picture_grid(rows: Sequence[Row], titles: Sequence[str], path: Path) -> None:
+    """A row of input, ground truth and prediction a picture, each with its title."""
+    if len(rows) == 0 or len(rows) != len(titles):
+        raise ValueError(f"a picture grid needs rows and one title each; got {len(rows)} rows, {len(titles)} titles")
+    _save_rows(rows, titles, path, width_in=9)
+
+
+def _save_rows(rows: Sequence[Row], titles: Sequence[str], path: Path, width_in: float) -> None:
+    shapes = [row[0].shape for row in rows]
+    heights = [width_in / 3 * shape[0] / shape[1] + 0.27 for shape in shapes]
+    figure = Figure(figsize=(width_in, sum(heights)), layout=ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.04))
+    grid = figure.subplots(len(rows), 3, squeeze=False, gridspec_kw={"height_ratios": heights})
+    several = _have_several_classes(rows)
+    for axes, row, title in zip(grid, rows, titles, strict=True):
+        _show_row(axes, row, title, several)
+    _save(figure, path)
+
+
+def _show_row(axes: np.ndarray, row: Row, title: str, several: bool) -> None:
+    image, truth, prediction = row
+    panels = (("", None, INK), ("ground truth", truth, TRUTH), ("prediction", prediction, PREDICTION))
+    for place, (name, mask, colour) in zip(axes, panels, strict=True):
+        blank = name != "" and mask is None
+        place.imshow(np.full_like(_small(_rgb(image)), 245) if blank else _panel(image, mask, colour, several))
+        if blank:
+            place.text(0.5, 0.5, "no label", transform=place.transAxes, ha="center", va="center", color=QUIET)
+        place.set_title(name or title, loc="left", fontsize=10, color=INK if name == "" or several else colour, pad=4)
+        place.set_axis_off()
+
+
+def _panel(image: np.ndarray, mask: np.ndarray | None, colour: str, several: bool) -> np.ndarray:
+    """The picture with each class of the mask as a translucent area inside a line."""
+    canvas = _small(_rgb(image)).copy()
+    if mask is None:
+        return canvas
+    _same_size(image, mask, "mask")
+    mask = _small(mask, cv2.INTER_NEAREST)
+    for value in _classes(mask):
+        paint = GREY if value == IGNORE else PALETTE[(value - 1) % len(PALETTE)] if several else colour
+        inside = mask == value
+        canvas[inside] = np.round(0.62 * canvas[inside] + 0.38 * np.array(_bytes(paint))).astype(np.uint8)
+        _stroke(canvas, inside, paint, max(1, round(max(mask.shape) / 300)), halo=False)
+    return canvas
+
+
+def _stroke(canvas: np.ndarray, inside: np.ndarray, colour: str, width: int, halo: bool = True) -> None:
+    contours, _ = cv2.findContours(inside.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    if halo:
+        cv2.drawContours(canvas, contours, -1, (255, 255, 255), width + 2 * max(1, width // 3), cv2.LINE_AA)
+    cv2.drawContours(canvas, contours, -1, _bytes(colour), width, cv2.LINE_AA)
+
+
+def _have_several_classes(rows: Sequence[Row]) -> bool:
+    masks = [mask for _, truth, prediction in rows for mask in (truth, prediction) if mask is not None]
+    return len({value for mask in masks for value in _classes(mask)} - {IGNORE}) > 1
+
+
+def _classes(mask: np.ndarray) -> list[int]:
+    return [int(value) for value in np.unique(mask) if value != 0]
+
+
+def _same_size(image: np.ndarray, mask: np.ndarray, name: str) -> None:
+    if mask.shape != image.shape[:2]:
+        raise ValueError(
+            f"{name} is {mask.shape} and its picture {image.shape[:2]}; give both at one size (row, column)"
+        )
+
+
+def _rgb(image: np.ndarray) -> np.ndarray:
+    return image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=-1)
+
+
+def _small(image: np.ndarray, interpolation: int = cv2.INTER_AREA) -> np.ndarray:
+    factor = PANEL_PX / max(image.shape[:2])
+    size = (max(1, round(image.shape[1] * factor)), max(1, round(image.shape[0] * factor)))
+    return cv2.resize(image, size, interpolation=interpolation) if factor < 1 else image
+
+
+def _bytes(colour: str) -> tuple[int, int, int]:
+    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
+
+
+# ---- style
+
+
+def _dress(axes: Axes, title: str, x: str, y: str) -> None:
+    axes.set_title(title, loc="left", fontsize=13, color=INK, pad=10, fontweight="bold")
+    axes.set_xlabel(x, fontsize=11, color=QUIET)
+    axes.set_ylabel(y, fontsize=11, color=QUIET)
+    axes.tick_params(colors=QUIET, labelsize=10, length=0)
+    axes.grid(color=RULE, linewidth=0.8)
+    axes.set_axisbelow(True)
+    for side, spine in axes.spines.items():
+        spine.set_visible(side == "bottom")
+        spine.set_color(RULE)
+
+
+def _legend(axes: Axes, handles: list[Line2D] | None) -> None:
+    axes.legend(handles=handles, fontsize=9.5, frameon=False, labelcolor=INK, loc="best")
+
+
+def _note(axes: Axes, x: float, text: str, to_the_left: bool) -> None:
+    """Write beside a vertical line, at the foot of the axes."""
+    offset, side = (-8, "right") if to_the_left else (8, "left")
+    place = axes.get_xaxis_transform()
+    axes.annotate(text, (x, 0.06), (offset, 0), place, "offset points", ha=side, fontsize=11, color=INK)
+
+
+def _save(figure: Figure, path: Path) -> None:
+    FigureCanvasAgg(figure)
+    with atomic_path(path) as draft:
+        figure.savefig(draft, dpi=140, facecolor="white", metadata={"Software": None})
