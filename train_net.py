@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from yacs.config import CfgNode
 
-from config import load_cfg, parse_args
+from config import ConfigError, load_cfg, parse_args
 from config.check import check_cfg
 from config.run import exit_code, print_result, run_name, script, start_run
 
@@ -39,14 +39,19 @@ def train(cfg: CfgNode, run: Path) -> int:
     """Train each fold and predict the cases that it did not see."""
     from data.cases import list_cases
     from data.patches.build import build_folds, build_training_set
+    from model.custom_models import build_model
     from utils.failures import Failures
     from utils.tables import write_table
 
-    table = list_cases(cfg)
-    failures = Failures(table.problems)
-    data = build_training_set(cfg, table.cases, failures)
-    cases = [case for case in table.cases if case.id in {sample.case_id for sample in data.samples}]
-    fold_of = build_folds(cfg, cases)
+    try:
+        build_model(cfg)  # a wrong name or file is found before anything slow
+        table = list_cases(cfg)
+        failures = Failures(table.problems)
+        data = build_training_set(cfg, table.cases, failures)
+        cases = [case for case in table.cases if case.id in {sample.case_id for sample in data.samples}]
+        fold_of = build_folds(cfg, cases)
+    except (ValueError, RuntimeError) as error:
+        raise ConfigError([str(error)]) from error
     rows = [{"id": case.id, "group": case.group, "fold": fold_of[case.id]} for case in cases]
     write_table(run / "folds.csv", rows, ["id", "group", "fold"])
     history: list[dict] = []
@@ -130,7 +135,7 @@ def predict_out_of_fold(
 def tune_threshold(
     cfg: CfgNode, run: Path, cases: "Sequence[Case]", maps: "dict[str, ProbabilityMap]", failures: "Failures"
 ) -> tuple[float, float]:
-    """Threshold of the highest Dice pooled over whole cases, and that Dice; it is kept with the weights of all folds."""
+    """Threshold of the highest Dice pooled over whole cases, and that Dice; it is kept with the weights."""
     from data.scoring import case_histograms
     from data.sources.opening import build_reader
     from data.writers.curve import write_threshold_curve
@@ -140,9 +145,8 @@ def tune_threshold(
     reader = build_reader(cfg)
     histograms = np.zeros((2, LEVELS), np.int64)
     for case in cases:
-        with failures.guard(case.id, case.image.name), reader.open_image(case) as image:
-            with reader.open_labels(case, image) as labels:
-                histograms += case_histograms(maps[case.id], labels).sum(0)
+        with failures.guard(case.id, case.image.name), reader.open_both(case) as (_, labels):
+            histograms += case_histograms(maps[case.id], labels).sum(0)
     threshold, dice = best_threshold(histograms)
     write_threshold_curve(run, histograms, threshold)
     for path in sorted((run / "weights").glob("*.safetensors")):

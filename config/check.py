@@ -2,12 +2,18 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from yacs.config import CfgNode
 
 from config.load import ConfigError
 
 CHOICES = {
+    "MODEL.ARCHITECTURE": [
+        *["UneXt", "UneXt101", "UneXt50", "UneXt18"],
+        *["Unet", "UnetPlusPlus", "MAnet", "Linknet", "FPN", "PSPNet", "DeepLabV3", "DeepLabV3Plus", "PAN"],
+        *["UPerNet", "Segformer", "DPT"],
+    ],
     "DATASETS.LAYOUT": ["slides", "pairs"],
     "DATASETS.GROUP_BY": ["group", "id"],
     "TEST.TTA": ["none", "flips", "dihedral"],
@@ -45,18 +51,32 @@ NOT_NEGATIVE = [
 POSITIVE = ["TILES.REDUCTION", "SOLVER.LR", "SOLVER.ENCODER_LR_FACTOR"]
 FRACTIONS = ["TILES.MIN_TISSUE", "TEST.TH", "AUGMENTATION.AFFINE_SHIFT", "AUGMENTATION.AFFINE_SCALE"] + [
     f"AUGMENTATION.{name}"
-    for name in "FLIP ROTATE90 AFFINE PERSPECTIVE DISTORTION NOISE BLUR HSV CLAHE BRIGHTNESS GAMMA STAIN".split()
+    for name in [
+        "FLIP",
+        "ROTATE90",
+        "AFFINE",
+        "PERSPECTIVE",
+        "DISTORTION",
+        "NOISE",
+        "BLUR",
+        "HSV",
+        "CLAHE",
+        "BRIGHTNESS",
+        "GAMMA",
+        "STAIN",
+    ]
 ]
+MOST_CLASSES = 254  # a class index is a byte; 0 is background, 255 is ignored
 
 
 def check_cfg(cfg: CfgNode, paths: Sequence[str] = ()) -> None:
     """Raise ConfigError naming every option that cannot work; `paths` are the options that must name existing paths."""
-    mistakes = [*_values(cfg), *_sizes(cfg), *_lists(cfg), *_missing(cfg, paths)]
+    mistakes = [*_values(cfg), *_sizes(cfg), *_labels(cfg), *_lists(cfg), *_missing(cfg, paths)]
     if mistakes:
         raise ConfigError(mistakes)
 
 
-def get(cfg: CfgNode, key: str) -> object:
+def get(cfg: CfgNode, key: str) -> Any:
     """The value of a dotted key."""
     value = cfg
     for name in key.split("."):
@@ -86,16 +106,20 @@ def _sizes(cfg: CfgNode) -> Iterator[str]:
             yield f"{key} is {get(cfg, key)}; it must be smaller than {size} ({get(cfg, size)})"
 
 
-def _lists(cfg: CfgNode) -> Iterator[str]:
+def _labels(cfg: CfgNode) -> Iterator[str]:
     data = cfg.DATASETS
-    if not data.CLASSES or len(set(data.CLASSES)) < len(data.CLASSES) or len(data.CLASSES) > 254:
-        yield f"DATASETS.CLASSES is {data.CLASSES}; it must name 1 to 254 different classes"
+    if not data.CLASSES or len(set(data.CLASSES)) < len(data.CLASSES) or len(data.CLASSES) > MOST_CLASSES:
+        yield f"DATASETS.CLASSES is {data.CLASSES}; it must name 1 to {MOST_CLASSES} different classes"
     if data.MASK_VALUES and len(data.MASK_VALUES) != len(data.CLASSES):
         yield f"DATASETS.MASK_VALUES has {len(data.MASK_VALUES)} lists for {len(data.CLASSES)} classes"
     if not all(isinstance(each, list) and all(v in range(256) for v in each) for each in data.MASK_VALUES):
         yield f"DATASETS.MASK_VALUES is {data.MASK_VALUES}; it must be lists of values 0 to 255, such as [[10, 20]]"
     if data.MASK_THRESHOLD not in range(256):
         yield f"DATASETS.MASK_THRESHOLD is {data.MASK_THRESHOLD}; it must lie in 0 to 255"
+
+
+def _lists(cfg: CfgNode) -> Iterator[str]:
+    data = cfg.DATASETS
     if data.CROP and not _is_crop(data.CROP):
         yield f"DATASETS.CROP is {data.CROP}; it must be [row, column, rows, columns]"
     if data.LAYOUT == "pairs" and "{name}" not in data.IMAGES:
@@ -109,7 +133,12 @@ def _lists(cfg: CfgNode) -> Iterator[str]:
 
 
 def _is_crop(crop: list) -> bool:
-    return len(crop) in (4, 6) and all(isinstance(n, int) for n in crop) and min(crop) >= 0 and 0 not in crop[len(crop) // 2 :]
+    return (
+        len(crop) in (4, 6)
+        and all(isinstance(n, int) for n in crop)
+        and min(crop) >= 0
+        and 0 not in crop[len(crop) // 2 :]
+    )
 
 
 def _missing(cfg: CfgNode, keys: Sequence[str]) -> Iterator[str]:

@@ -11,7 +11,9 @@ _C.SEED = 42  # seed of folds, weights, order and augmentation
 # ---------------------------------------------------------------------------------------------------------------- cases
 _C.DATASETS = Cn()
 _C.DATASETS.LAYOUT = "slides"  # how cases lie on disk: 'slides' (a folder of TIFFs) or 'pairs' (images and masks)
-_C.DATASETS.WSI_FOLDER = "data/datasets/slides"  # folder of the slides; for pairs, the folder that the patterns start from
+_C.DATASETS.WSI_FOLDER = (
+    "data/datasets/slides"  # folder of the slides; for pairs, the folder that the patterns start from
+)
 _C.DATASETS.LABELS_CSV = "data/datasets/train.csv"  # slides: run-length labels, a row a slide (and class)
 _C.DATASETS.RLE_COLUMN = "encoding"  # column of LABELS_CSV that holds the run lengths
 _C.DATASETS.LABELS_FOLDER = ""  # slides: folder of mask images named like the slides, used in place of LABELS_CSV

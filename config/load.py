@@ -5,6 +5,7 @@ import ast
 import difflib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 from yacs.config import CfgNode
@@ -104,7 +105,7 @@ def _set(cfg: CfgNode, key: str, value: object, origin: str, mistakes: list[str]
     node[name] = fitting
 
 
-def _fit(value: object, default: object) -> object:
+def _fit(value: Any, default: Any) -> Any:
     """`value` in the type of the default; raises ValueError that says which type that is."""
     if isinstance(default, bool):
         return _check(value, isinstance(value, bool), "True or False")
@@ -119,16 +120,16 @@ def _fit(value: object, default: object) -> object:
     return _check(value, isinstance(value, str), "a text")
 
 
-def _check(value: object, good: bool, wanted: str) -> object:
+def _check(value: Any, good: bool, wanted: str) -> Any:
     if not good:
         raise ValueError(wanted)
     return value
 
 
-def _as_float(value: object) -> float:
+def _as_float(value: Any) -> float:
     try:
         if isinstance(value, bool):
             raise TypeError
-        return float(value)  # type: ignore[arg-type]
+        return float(value)
     except (TypeError, ValueError):
         raise ValueError("a number") from None

@@ -95,7 +95,7 @@ def _commit() -> str:
 def print_result(text: str) -> None:
     """Print a result bare on standard output, where other programs read it, and keep it in the log file."""
     for handler in logging.getLogger().handlers:
-        if isinstance(handler, logging.FileHandler):
+        if isinstance(handler, logging.FileHandler) and handler.stream:
             handler.stream.write(text + "\n")
     sys.stdout.write(text + "\n")
     sys.stdout.flush()

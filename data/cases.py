@@ -125,7 +125,9 @@ def _join_run_lengths(cfg: CfgNode, table: CaseTable, path: Path) -> CaseTable:
 def _row_problems(rows: pd.DataFrame, path: Path, classes: list[str], ids: set[str]) -> list[Failure]:
     problems = []
     doubled = rows.duplicated(["id", "class"])
-    for number, (row_id, class_name, double) in enumerate(zip(rows["id"], rows["class"], doubled, strict=True), start=2):
+    for number, (row_id, class_name, double) in enumerate(
+        zip(rows["id"], rows["class"], doubled, strict=True), start=2
+    ):
         if double:
             problems.append(Failure(row_id, path.name, f"line {number} repeats this id"))
         elif class_name not in classes:
@@ -139,15 +141,15 @@ def _join_ids(cfg: CfgNode, table: CaseTable) -> CaseTable:
     """Keep the cases of DATASETS.ID_CSV, with their group and split, and name the ids that have no file."""
     if cfg.DATASETS.ID_CSV:
         path = Path(cfg.DATASETS.ID_CSV)
-        rows = read_table(path, ["id"]).drop_duplicates("id").set_index("id")
+        rows = {row["id"]: row for row in read_table(path, ["id"]).to_dict("records")}
         found = {case.id for case in table.cases} | {problem.id for problem in table.problems}
-        missing = [Failure(row_id, path.name, "has no image file") for row_id in rows.index if row_id not in found]
-        table.problems = [each for each in table.problems if each.id in rows.index] + missing
-        table.cases = [_with_row(case, rows.loc[case.id]) for case in table.cases if case.id in rows.index]
+        missing = [Failure(row_id, path.name, "has no image file") for row_id in rows if row_id not in found]
+        table.problems = [each for each in table.problems if each.id in rows] + missing
+        table.cases = [_with_row(case, rows[case.id]) for case in table.cases if case.id in rows]
     if cfg.DATASETS.GROUP_BY == "id":
         table.cases = [replace(case, group=case.id) for case in table.cases]
     return table
 
 
-def _with_row(case: Case, row: pd.Series) -> Case:
+def _with_row(case: Case, row: dict) -> Case:
     return replace(case, group=row.get("group") or case.group, split=row.get("split") or case.split)

@@ -1,6 +1,6 @@
 """Scores of predicted cases against their labels: pixels at level 0, surfaces and objects at the network's scale."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,9 +52,6 @@ class CaseScore:
         }
 
 
-
-
-
 def confusion_row(confusion: Confusion) -> dict[str, object]:
     """Dice, IoU, precision and recall by name."""
     return {name: getattr(confusion, name) for name in ("dice", "iou", "precision", "recall")}
@@ -63,7 +60,7 @@ def confusion_row(confusion: Confusion) -> dict[str, object]:
 SCORE_COLUMNS = list(CaseScore("", "", Confusion(), 0.0, 0.0, ObjectCounts()).row())
 
 
-def pooled_rows(scores: list[CaseScore], classes: list[str]) -> list[dict[str, object]]:
+def pooled_rows(scores: Sequence[CaseScore], classes: Sequence[str]) -> list[dict[str, object]]:
     """A line a class over all cases: pixels and objects summed, the largest distances left out."""
     rows = []
     for name in classes:
@@ -77,7 +74,7 @@ def pooled_rows(scores: list[CaseScore], classes: list[str]) -> list[dict[str, o
     return rows
 
 
-def pooled_confusion(scores: list[CaseScore]) -> Confusion:
+def pooled_confusion(scores: Sequence[CaseScore]) -> Confusion:
     """Pixels of all cases and classes together."""
     return sum((score.confusion for score in scores), Confusion())
 
@@ -105,8 +102,9 @@ def score_case(case_id: str, probabilities: ProbabilityMap, labels: Source, thre
     scores = []
     for number, (name, confusion) in enumerate(zip(classes, pixels, strict=True), start=1):
         predicted, truth = _boundaries(probabilities, labels, threshold, number)
-        distances = [hausdorff(predicted, truth, percentile) for percentile in (100, 95)]
-        scores.append(CaseScore(case_id, name, confusion, *distances, _objects(probabilities, labels, threshold, number)))
+        largest, most = (hausdorff(predicted, truth, percentile) for percentile in (100, 95))
+        objects = _objects(probabilities, labels, threshold, number)
+        scores.append(CaseScore(case_id, name, confusion, largest, most, objects))
     return scores
 
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -41,9 +42,7 @@ class ModelCard:
     config: str = ""
 
 
-def build_card(
-    cfg: CfgNode, mean: Sequence[float], std: Sequence[float], spacing_um: float | None = None
-) -> ModelCard:
+def build_card(cfg: CfgNode, mean: Sequence[float], std: Sequence[float], spacing_um: float | None = None) -> ModelCard:
     """The card of networks that are trained with a config on data of the given mean, std and pixel size."""
     return ModelCard(
         architecture=cfg.MODEL.ARCHITECTURE,
@@ -91,5 +90,5 @@ def set_threshold(path: Path, threshold: float) -> None:
     save_checkpoint(path, state, replace(card, threshold=threshold))
 
 
-def _tuple(value: object) -> object:
+def _tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value

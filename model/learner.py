@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 def build_learner(dls: DataLoaders, model: nn.Module, cfg: CfgNode, callbacks: Sequence[Callback] = ()) -> Learner:
-    """A Learner with the config's loss and decoupled weight decay; encoder and the rest are two groups of parameters."""
+    """A Learner with the config's loss and decoupled weight decay; the encoder is a group of parameters of its own."""
     learner = Learner(
         dls,
         model,
@@ -49,7 +49,9 @@ def keep_weights(model: nn.Module, card: ModelCard, best: Path, last: Path) -> K
     """A callback that keeps the best epoch at one path and the last at another."""
 
     def save_to(path: Path) -> Callable[[int, float], None]:
-        return lambda epoch, dice: save_checkpoint(path, model.state_dict(), replace(card, epoch=epoch, valid_dice=dice))
+        return lambda epoch, dice: save_checkpoint(
+            path, model.state_dict(), replace(card, epoch=epoch, valid_dice=dice)
+        )
 
     return KeepBest(save_to(best), save_to(last))
 
@@ -72,4 +74,3 @@ def plot_rates(learner: Learner, path: Path) -> None:
 def _plain(loss: Callable) -> Callable:
     """A loss on plain tensors; fastai wraps batches in tensor classes of its own."""
     return lambda logits, targets: loss(torch.Tensor.as_subclass(logits, torch.Tensor), targets)
-

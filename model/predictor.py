@@ -37,7 +37,11 @@ class View:
 def views(kind: str, axes: int) -> list[View]:
     """The views of TEST.TTA for images of `axes` spatial axes."""
     flips = [View(m) for n in range(axes + 1) for m in itertools.combinations(range(axes), n)]
-    table = {"none": flips[:1], "flips": flips, "dihedral": [replace(f, swapped=s) for f in flips for s in (False, True)]}
+    table = {
+        "none": flips[:1],
+        "flips": flips,
+        "dihedral": [replace(f, swapped=s) for f in flips for s in (False, True)],
+    }
     return table[kind]
 
 

@@ -52,7 +52,9 @@ def resample_region(
     if shape_from == shape_to:
         return block
     axes = zip(start, stop, shape_to, shape_from, strict=True)
-    return resample(block, [None if n_to == n_from else axis_weights(a, b, n_to, n_from) for a, b, n_to, n_from in axes])
+    return resample(
+        block, [None if n_to == n_from else axis_weights(a, b, n_to, n_from) for a, b, n_to, n_from in axes]
+    )
 
 
 def _area_weights(start: int, stop: int, n_to: int, n_from: int) -> sparse.csr_matrix:

@@ -10,7 +10,7 @@ def seed_everything(seed: int) -> None:
     import torch  # a step that cuts tiles needs no torch
 
     random.seed(seed)
-    np.random.seed(seed)  # noqa: NPY002 - fastai and albumentations draw from numpy's global state
+    np.random.seed(seed)
     torch.manual_seed(seed)
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True

@@ -68,7 +68,7 @@ class PatchSample:
 
     def read(self) -> tuple[np.ndarray, np.ndarray]:
         """Image and class indices; raises SourceError or RleError."""
-        with self.reader.open_image(self.case) as source, self.reader.open_labels(self.case, source) as labels:
+        with self.reader.open_both(self.case) as (source, labels):
             image = ScaledSource(source, self.shape).read(self.box)
             return image, padded_mask(ScaledLabels(labels, self.shape, len(self.reader.classes)), self.box)
 

@@ -33,6 +33,6 @@ class PixelStatistics:
 
     @property
     def std(self) -> list[float]:
-        """Standard deviation by channel, 0 to 1, at least 1/255 so that dividing by it is safe; empty without pixels."""
+        """Standard deviation by channel, 0 to 1, at least 1/255 so that it may divide; empty without pixels."""
         variance = self.squares / max(self.count, 1) - (self.total / max(self.count, 1)) ** 2
         return [round(float(value), 6) for value in np.sqrt(np.maximum(variance, 1 / 255**2))]

@@ -105,7 +105,7 @@ def cut_case(
     case is cut, so that a case that fails adds nothing.
     """
     own = PixelStatistics()
-    with reader.open_image(case) as source, reader.open_labels(case, source) as labels:
+    with reader.open_both(case) as (source, labels):
         shape = folder.scale.shape_of(source)
         spacing_um = max(source.spacing_um) * source.shape[0] / shape[0] if source.spacing_um else None
         rows = list(_cut(case, source, ScaledLabels(labels, shape, len(reader.classes)), folder, own))
@@ -134,9 +134,10 @@ def _describe(
     case: Case, name: str, box: Box, source: Source, labels: ScaledLabels, tissue: TissueMap | None
 ) -> TileRow:
     mask = labels.read(box.within(labels.shape))
-    place = scale_box(box, labels.shape, source.shape).start
+    row, column = scale_box(box, labels.shape, source.shape).start
     share = tissue.fraction(box, labels.shape) if tissue else 1.0
-    return TileRow(name, case.id, case.group, *place, *box.start, share, float(((mask > 0) & (mask != IGNORE)).mean()))
+    foreground = float(((mask > 0) & (mask != IGNORE)).mean())
+    return TileRow(name, case.id, case.group, row, column, box.start[0], box.start[1], share, foreground)
 
 
 def padded_mask(labels: ScaledLabels, box: Box) -> np.ndarray:
@@ -159,7 +160,7 @@ def finish_tiles(folder: TileFolder, rows: list[TileRow], card: dict[str, object
 def read_tiles(folder: TileFolder) -> tuple[list[TileRow], dict]:
     """Index and card of a finished set; raises TableError where there is none."""
     table = read_table(folder.index, list(TileRow.__dataclass_fields__))
-    kinds = {name: spec.type for name, spec in TileRow.__dataclass_fields__.items()}
+    kinds = TileRow.__annotations__
     rows = [TileRow(**{name: kinds[name](row[name]) for name in kinds}) for row in table.to_dict("records")]
     return rows, json.loads(folder.card.read_text(encoding="utf-8"))
 

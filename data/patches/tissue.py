@@ -40,4 +40,3 @@ def shrunk_shape(shape: tuple[int, ...], longest_px: int) -> tuple[int, ...]:
     """Shape with the same proportions whose longest side is at most `longest_px`."""
     factor = min(1.0, longest_px / max(shape))
     return tuple(max(1, round(n * factor)) for n in shape)
-

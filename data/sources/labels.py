@@ -23,7 +23,7 @@ class RleLabels(Source):
     Kept as one segment for each column that a run crosses, so that memory follows the outlines of the objects.
     """
 
-    def __init__(self, texts: list[str], shape: tuple[int, int]):
+    def __init__(self, texts: list[str], shape: tuple[int, ...]):
         self.level_shapes = (shape,)
         self.channels = 1
         self._classes = [_column_segments(*parse_rle(text, shape[0] * shape[1]), shape[0]) for text in texts]
@@ -97,7 +97,7 @@ def by_threshold(values: np.ndarray, threshold: int) -> np.ndarray:
 
 
 def by_values(values: np.ndarray, class_values: list[list[int]]) -> np.ndarray:
-    """k + 1 where a value is one of `class_values[k]`, else 0."""
+    """K + 1 where a value is one of `class_values[k]`, else 0."""
     table = np.zeros(256, np.uint8)
     for number, members in enumerate(class_values, start=1):
         table[list(members)] = number

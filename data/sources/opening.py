@@ -1,5 +1,7 @@
 """Opening the image and the labels of a case as the config asks: classes, crop, pixel size."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from yacs.config import CfgNode
@@ -13,7 +15,7 @@ from data.sources.source import CroppedSource, Source
 
 @dataclass(frozen=True)
 class CaseReader:
-    """Opens cases; `crop` is (start..., size...) at level 0 or empty, `spacing_um` overrules the file unless it is 0."""
+    """Opens cases; `crop` is (start..., size...) at level 0 or empty, `spacing_um` overrules the file if not 0."""
 
     classes: list[str]
     to_classes: ToClasses
@@ -30,6 +32,12 @@ class CaseReader:
     def open_labels(self, case: Case, image: Source) -> Source:
         """The labels of a case as class indices in the frame of its opened image; raises SourceError or RleError."""
         return self._cropped(open_labels(case, image.frame_level0[1], self.classes, self.to_classes))
+
+    @contextmanager
+    def open_both(self, case: Case) -> Iterator[tuple[Source, Source]]:
+        """Image and labels of a case, closed together."""
+        with self.open_image(case) as image, self.open_labels(case, image) as labels:
+            yield image, labels
 
     def _cropped(self, source: Source) -> Source:
         if not self.crop:

@@ -13,7 +13,16 @@ from data.sources.source import Source, SourceError
 
 UNIT_UM = {2: 25_400.0, 3: 10_000.0}  # ResolutionUnit: inch, centimetre
 SPATIAL, CHANNEL = "YX", "SC"
-DECODE_ERRORS = (tifffile.TiffFileError, struct.error, ValueError, IndexError, KeyError, TypeError, RuntimeError, OSError)
+DECODE_ERRORS = (
+    tifffile.TiffFileError,
+    struct.error,
+    ValueError,
+    IndexError,
+    KeyError,
+    TypeError,
+    RuntimeError,
+    OSError,
+)
 
 
 class TiffSource(Source):
@@ -111,7 +120,9 @@ def _level_pages(file: tifffile.TiffFile, path: Path) -> list[tuple[list[tifffil
     return levels
 
 
-def _smaller_copies(all_series: list[tifffile.TiffPageSeries], full: tifffile.TiffPageSeries) -> list[tifffile.TiffPageSeries]:
+def _smaller_copies(
+    all_series: list[tifffile.TiffPageSeries], full: tifffile.TiffPageSeries
+) -> list[tifffile.TiffPageSeries]:
     """Series that are reduced images of `full` by their own tag: a pyramid of plain pages."""
     copies = [one for one in all_series if one is not full and one.axes == full.axes and one.keyframe.is_reduced]
     return sorted(copies, key=lambda one: -one.size)

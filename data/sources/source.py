@@ -109,7 +109,9 @@ class ScaledSource:
 
     def _strips(self, box: Box) -> list[Box]:
         level_shape = self.source.level_shapes[self.level]
-        row_pixels = np.prod([n * a / b for n, a, b in zip(box.size, level_shape, self.shape, strict=True)]) / box.size[0]
+        row_pixels = (
+            np.prod([n * a / b for n, a, b in zip(box.size, level_shape, self.shape, strict=True)]) / box.size[0]
+        )
         rows = max(1, int(PIXELS_AT_ONCE / row_pixels))
         starts = range(box.start[0], box.stop[0], rows)
         return [Box((a, *box.start[1:]), (min(rows, box.stop[0] - a), *box.size[1:])) for a in starts]
@@ -137,7 +139,7 @@ def best_level(source: Source, shape: tuple[int, ...]) -> int:
 
 
 def model_shape(source: Source, reduction: float) -> tuple[int, ...]:
-    """Shape of the image divided by `reduction`: that of a level within one pixel of it, so that it is read as it is."""
+    """Shape of the image divided by `reduction`; that of a level within one pixel of it, which is then read as is."""
     wanted = [n / reduction for n in source.shape]
     for level_shape in source.level_shapes:
         if all(abs(have - want) < 1 for have, want in zip(level_shape, wanted, strict=True)):

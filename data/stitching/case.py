@@ -45,7 +45,7 @@ class Inference:
 
 
 def build_inference(cfg: CfgNode, scale: Scale) -> Inference:
-    """Inference as TEST says, at the scale that the weights were trained at; glass is skipped if tiles without tissue are dropped."""
+    """Inference as TEST says, at the scale of the weights; glass is skipped where training dropped it."""
     tiles = cfg.TILES
     return Inference(
         scale,
@@ -65,7 +65,9 @@ def predict_case(
     """Predict a case and keep its probability map at `path`, which appears only once it is whole."""
     with reader.open_image(case) as source, atomic_path(path) as draft:
         if source.channels != inference.channels:
-            raise SourceError(f"{case.image.name} has {source.channels} channels; the network takes {inference.channels}")
+            raise SourceError(
+                f"{case.image.name} has {source.channels} channels; the network takes {inference.channels}"
+            )
         grid = inference.grid(source)
         keep = inference.tissue_rule(source, grid)
         target = create_map(draft, grid.shape, frame_of(source, reader.classes))

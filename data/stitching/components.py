@@ -31,7 +31,7 @@ class StripComponents:
         return numbers
 
     def merged(self) -> np.ndarray:
-        """For each number 0..count the component 0..n that it belongs to; components keep the order of their first cell."""
+        """For each number 0..count its component 0..n; components keep the order of their first cell."""
         joints = np.concatenate([np.zeros((0, 2), np.int64), *self._joints])
         size = self.count + 1
         graph = sparse.coo_matrix((np.ones(len(joints), bool), (joints[:, 0], joints[:, 1])), shape=(size, size))

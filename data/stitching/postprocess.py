@@ -46,10 +46,12 @@ def _replace_small(target: ProbabilityMap, channel: int, level: int, largest_px:
             target.array[(channel, *box.slices)] = values
 
 
-def _measure(target: ProbabilityMap, channel: int, level: int, holes: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _measure(
+    target: ProbabilityMap, channel: int, level: int, holes: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Area and touching of the border by strip-wise number, and the component of each number."""
     numbering = StripComponents(faces_only=holes)
-    areas, at_border = [np.zeros(1)], [np.zeros(1, bool)]
+    areas, at_border = [np.zeros(1, np.int64)], [np.zeros(1, bool)]
     for box in strips(target.shape):
         before = numbering.count
         numbers = numbering.add((target.read(box)[..., channel] >= level) != holes)

@@ -64,7 +64,7 @@ class Stitcher:
             count = min(row - self.row, self._sums.shape[1])
             self._write(count)
             for buffer in (self._sums, self._weights[None]):
-                buffer[:, :-count or None] = buffer[:, count:].copy() if count < buffer.shape[1] else 0
+                buffer[:, : -count or None] = buffer[:, count:].copy() if count < buffer.shape[1] else 0
                 buffer[:, buffer.shape[1] - count :] = 0
             self.row += count
 

@@ -26,7 +26,7 @@ class History(Callback):
         """Note and log the epoch."""
         train_loss, valid_loss, dice = self.learn.recorder.values[-1]
         seconds = time.monotonic() - self.begun
-        values = (self.fold, self.epoch, self.opt.hypers[-1]["lr"], train_loss, valid_loss, dice, seconds)
+        values = (self.fold, self.epoch + 1, self.opt.hypers[-1]["lr"], train_loss, valid_loss, dice, seconds)
         self.rows.append(dict(zip(COLUMNS, values, strict=True)))
         left = seconds * (self.n_epoch - self.epoch - 1)
         log.info(

@@ -6,7 +6,10 @@ from fastai.callback.core import Callback
 
 
 class KeepBest(Callback):
-    """Calls `save_best(epoch, dice)` at each new best validation Dice and `save_last(epoch, dice)` at the end."""
+    """Calls `save_best(epoch, dice)` at each new best validation Dice and `save_last(epoch, dice)` at the end.
+
+    Epochs count from 1.
+    """
 
     order = 70
 
@@ -20,9 +23,9 @@ class KeepBest(Callback):
         dice = self.learn.recorder.values[-1][-1]
         if dice > self.best:
             self.best = dice
-            self.save_best(self.epoch, dice)
+            self.save_best(self.epoch + 1, dice)
 
     def after_fit(self) -> None:
         """Keep the last epoch."""
         if self.learn.recorder.values:
-            self.save_last(self.epoch, self.learn.recorder.values[-1][-1])
+            self.save_last(self.epoch + 1, self.learn.recorder.values[-1][-1])

@@ -2,7 +2,7 @@
 
 import math
 
-from fastai.callback.core import CancelFitException, Callback
+from fastai.callback.core import Callback, CancelFitException
 
 
 class TrainingError(ValueError):
