@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 .PHONY: demo test check format clean
 
 demo: $(READY)  ## the main job on generated slides: tiles, training, masks, report
-	$(PYTHON) apps/demo.py
+	$(PYTHON) -m apps.demo
 
 test: $(READY)  ## every test
 	$(PYTHON) -m pytest

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from yacs.config import CfgNode
 
-from config import ConfigError, load_cfg, parse_args
+from config import config_mistakes, load_cfg, parse_args
 from config.check import check_cfg
 from config.run import exit_code, print_result, script, start_run
 
@@ -37,11 +37,9 @@ def load_networks(cfg: CfgNode) -> "tuple[list[Member], float]":
     """Networks of the weights folder and the threshold; what does not fit together is a mistake of the config."""
     from model.predictor import load_members, tuned_threshold
 
-    try:
+    with config_mistakes():
         members = load_members(cfg, Path(cfg.TEST.MODEL_WEIGHTS_FOLDER))
         return members, cfg.TEST.TH or tuned_threshold(members)
-    except (ValueError, RuntimeError) as error:
-        raise ConfigError([str(error)]) from error
 
 
 def with_card(cfg: CfgNode, member: "Member") -> CfgNode:
@@ -61,7 +59,9 @@ def test(cfg: CfgNode, members: "list[Member]", threshold: float, folder: Path) 
     from data.writers.results import Results
     from utils.failures import Failures
 
-    table, results = list_test_cases(cfg), Results(folder)
+    with config_mistakes():
+        table = list_test_cases(cfg)
+    results = Results(folder)
     failures = Failures(table.problems)
     done, scores = predict_cases(cfg, members, threshold, table.cases, results, failures)
     write_tables(cfg, results, done, scores, threshold, failures)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from yacs.config import CfgNode
 
-from config import load_cfg, parse_args
+from config import config_mistakes, load_cfg, parse_args
 from config.check import check_cfg
 from config.run import exit_code, print_result, script, start_run
 
@@ -35,7 +35,8 @@ def cut_tiles(cfg: CfgNode, run: Path) -> int:
     from utils.failures import Failures
     from utils.progress import track
 
-    table = list_cases(cfg)
+    with config_mistakes():
+        table = list_cases(cfg)
     failures = Failures(table.problems)
     folder, reader, statistics = build_tile_folder(cfg), build_reader(cfg), PixelStatistics()
     start_tiles(folder)

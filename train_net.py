@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from yacs.config import CfgNode
 
-from config import ConfigError, load_cfg, parse_args
+from config import config_mistakes, load_cfg, parse_args
 from config.check import check_cfg
-from config.run import exit_code, print_result, run_name, script, start_run
+from config.run import SOME_FAILED, exit_code, print_result, run_name, script, start_run
 
 if TYPE_CHECKING:
     from data.cases import Case
@@ -36,37 +36,53 @@ def main(argv: Sequence[str]) -> int:
 
 
 def train(cfg: CfgNode, run: Path) -> int:
-    """Train each fold and predict the cases that it did not see."""
-    from data.cases import list_cases
-    from data.patches.build import build_folds, build_training_set
-    from model.custom_models import build_model
+    """Train each fold, predict the cases that it did not see, tune the threshold and report."""
+    from model.callbacks.stop import TrainingError
     from utils.failures import Failures
-    from utils.tables import write_table
 
-    try:
-        build_model(cfg)  # a wrong name or file is found before anything slow
-        table = list_cases(cfg)
-        failures = Failures(table.problems)
-        data = build_training_set(cfg, table.cases, failures)
-        cases = [case for case in table.cases if case.id in {sample.case_id for sample in data.samples}]
-        fold_of = build_folds(cfg, cases)
-    except (ValueError, RuntimeError) as error:
-        raise ConfigError([str(error)]) from error
-    rows = [{"id": case.id, "group": case.group, "fold": fold_of[case.id]} for case in cases]
-    write_table(run / "folds.csv", rows, ["id", "group", "fold"])
-    history: list[dict] = []
+    failures = Failures()
+    cases, data, fold_of = prepare(cfg, run, failures)
     folds = cfg.SOLVER.FOLDS or sorted(set(fold_of.values()))
-    for fold in folds:
-        train_fold(cfg, run, data, fold_of, fold, history)
-    held_out = [case for case in cases if fold_of[case.id] in folds]
-    maps = predict_out_of_fold(cfg, run, held_out, fold_of, failures)
-    predicted = [case for case in held_out if case.id in maps]
+    history: list[dict] = []
+    try:
+        for fold in folds:
+            train_fold(cfg, run, data, fold_of, fold, history)
+    except TrainingError as error:
+        log.error("%s", error)
+        return SOME_FAILED
+    maps = predict_out_of_fold(cfg, run, [case for case in cases if fold_of[case.id] in folds], fold_of, failures)
+    predicted = [case for case in cases if case.id in maps]
+    failures.write(run / "failures.csv")
+    if not predicted:
+        log.error("no case could be predicted; see %s", run / "failures.csv")
+        return SOME_FAILED
     threshold, dice = tune_threshold(cfg, run, predicted, maps, failures)
     report(cfg, run, predicted, maps, threshold, failures)
     failures.write(run / "failures.csv")
-    print_result(f"failed {len(failures.ids)} of {len(failures.ids | {case.id for case in table.cases})} cases")
+    print_result(f"failed {len(failures.ids)} of {len(failures.ids | set(fold_of))} cases")
     print_result(f"out-of-fold Dice {dice:.3f} at threshold {threshold:.2f}")
     return exit_code(failures.ids)
+
+
+def prepare(cfg: CfgNode, run: Path, failures: "Failures") -> "tuple[list[Case], TrainingSet, dict[str, int]]":
+    """Usable cases, their samples and the fold of each id; what cannot work at all is a mistake of the config."""
+    from data.cases import list_cases
+    from data.patches.build import build_folds, build_training_set
+    from model.custom_models import build_model
+    from utils.tables import write_table
+
+    with config_mistakes():
+        build_model(cfg)  # a wrong name or file is found before anything slow
+        table = list_cases(cfg)
+        for problem in table.problems:
+            failures.add(problem)
+        data = build_training_set(cfg, table.cases, failures)
+        with_samples = {sample.case_id for sample in data.samples}
+        cases = [case for case in table.cases if case.id in with_samples]
+        fold_of = build_folds(cfg, cases)
+    rows = [{"id": case.id, "group": case.group, "fold": fold_of[case.id]} for case in cases]
+    write_table(run / "folds.csv", rows, ["id", "group", "fold"])
+    return cases, data, fold_of
 
 
 def train_fold(
@@ -89,12 +105,12 @@ def train_fold(
     validation_ids = tuple(case_id for case_id, own in fold_of.items() if own == fold)
     card = replace(build_card(cfg, data.mean, data.std, data.spacing_um), fold=fold, validation_ids=validation_ids)
     keep = keep_weights(model, card, best=weights_path(run, fold), last=run / "last_epoch" / f"fold{fold}.safetensors")
-    learner = build_learner(dls, model, cfg, [History(fold, history), keep])
+    note = History(fold, history, lambda: write_table(run / "history.csv", history, COLUMNS))
+    learner = build_learner(dls, model, cfg, [note, keep])
     if cfg.SOLVER.FIND_LR:
         plot_rates(learner, run / f"lr_finder_fold{fold}.png")
         seed_everything(cfg.SEED + fold)
     fit(learner, cfg)
-    write_table(run / "history.csv", history, COLUMNS)
     plot_history(history, run / "history.png")
     write_samples(run / f"samples_fold{fold}.png", dls.valid.dataset.samples, load_predictor(cfg, run, fold))
 

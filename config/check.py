@@ -14,6 +14,7 @@ CHOICES = {
         *["Unet", "UnetPlusPlus", "MAnet", "Linknet", "FPN", "PSPNet", "DeepLabV3", "DeepLabV3Plus", "PAN"],
         *["UPerNet", "Segformer", "DPT"],
     ],
+    "MODEL.ACTIVATION": ["sigmoid", "None"],
     "DATASETS.LAYOUT": ["slides", "pairs"],
     "DATASETS.GROUP_BY": ["group", "id"],
     "TEST.TTA": ["none", "flips", "dihedral"],

@@ -4,6 +4,7 @@ import argparse
 import ast
 import difflib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,15 @@ class ConfigError(Exception):
     def __init__(self, mistakes: Sequence[str]):
         super().__init__("\n".join(mistakes))
         self.mistakes = list(mistakes)
+
+
+@contextmanager
+def config_mistakes() -> Iterator[None]:
+    """Turn what the first look at data or weights finds wrong (ValueError, RuntimeError) into a ConfigError."""
+    try:
+        yield
+    except (ValueError, RuntimeError) as error:
+        raise ConfigError([str(error)]) from error
 
 
 def parse_args(argv: Sequence[str], description: str) -> argparse.Namespace:

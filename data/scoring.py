@@ -144,7 +144,7 @@ def _boundaries(
     for box, wide, *masks in _mask_strips(probabilities, labels, threshold, number, halo=1):
         rows = slice(box.start[0] - wide.start[0], box.stop[0] - wide.start[0])
         for mask, points in zip(masks, found, strict=True):
-            edge = mask & ~ndimage.binary_erosion(mask, border_value=1)
+            edge = mask & ~ndimage.binary_erosion(mask)  # the image's border ends an object too
             points.append((np.argwhere(edge[rows]) + box.start) * spacing)
     return np.concatenate(found[0]), np.concatenate(found[1])
 

@@ -58,10 +58,13 @@ def build_card(cfg: CfgNode, mean: Sequence[float], std: Sequence[float], spacin
 
 
 def save_checkpoint(path: Path, state: Mapping[str, torch.Tensor], card: ModelCard) -> None:
-    """Write tensors and card to a safetensors file, in one step."""
+    """Write tensors and card to a safetensors file, in one step; equal content gives equal bytes."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+    metadata = {
+        "card": json.dumps({"format": FORMAT, **asdict(card)})
+    }  # of several entries the order is left to chance
     with atomic_path(path) as draft:
-        save_file(tensors, draft, {"format": FORMAT, "card": json.dumps(asdict(card))})
+        save_file(tensors, draft, metadata)
 
 
 def load_checkpoint(path: Path) -> tuple[dict[str, torch.Tensor], ModelCard]:
@@ -75,11 +78,11 @@ def load_card(path: Path) -> ModelCard:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-    except (SafetensorError, OSError) as error:
+        values = {**metadata, **json.loads(metadata.get("card", "{}"))}
+    except (SafetensorError, OSError, ValueError) as error:
         raise ValueError(f"{path} is no readable weights file: {error}") from error
-    if metadata.get("format") != FORMAT:
-        raise ValueError(f"{path} has format {metadata.get('format')!r}; this program reads {FORMAT!r}")
-    values = json.loads(metadata["card"])
+    if values.get("format") != FORMAT:
+        raise ValueError(f"{path} has format {values.get('format')!r}; this program reads {FORMAT!r}")
     known = {field.name for field in fields(ModelCard)}
     return ModelCard(**{name: _tuple(value) for name, value in values.items() if name in known})
 

@@ -42,5 +42,5 @@ def _sync(path: Path) -> None:
 
 def _replace_folder(draft: Path, path: Path, room: Path) -> None:
     if path.exists():
-        os.replace(path, room / "replaced")
+        os.replace(path, room / f"{path.name}~")
     os.replace(draft, path)

@@ -34,7 +34,8 @@ class Failures:
     def add(self, failure: Failure) -> None:
         """Note a failure and log it."""
         self.rows.append(failure)
-        log.error("%s: %s %s", failure.id, failure.file, failure.message)
+        where = "" if failure.file in failure.message else f"{failure.file} "
+        log.error("%s: %s%s", failure.id, where, failure.message)
 
     @property
     def ids(self) -> set[str]:

@@ -79,7 +79,7 @@ def parse_rle(text: str, pixels: int) -> tuple[np.ndarray, np.ndarray]:
 
 def _whole_numbers(words: list[str]) -> np.ndarray:
     for word in words:
-        if not (word.isascii() and word.lstrip("-").isdigit() and len(word) <= 18):
+        if not (word.isascii() and word.removeprefix("-").isdigit() and len(word) <= 18):
             raise RleError(f"RLE holds {word[:40]!r}; it may hold only whole numbers")
     return np.array([int(word) for word in words], np.int64)
 

@@ -1,5 +1,6 @@
 """Reading and writing of small CSV tables in which every cell is the text that stands there."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -18,9 +19,12 @@ def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     Raises TableError when the file is missing, is no CSV or lacks one of `columns`.
     """
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):
+            table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig", index_col=False)
     except FileNotFoundError as error:
         raise TableError(f"{path} is missing") from error
+    except pd.errors.ParserWarning as error:
+        raise TableError(f"{path} has more cells in its rows than in its header") from error
     except (ValueError, OSError) as error:
         raise TableError(f"{path} is no readable CSV: {error}") from error
     missing = [column for column in columns if column not in table]

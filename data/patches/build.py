@@ -62,31 +62,34 @@ def _patches(cfg: CfgNode, cases: Sequence[Case], failures: Failures) -> Trainin
     statistics = PixelStatistics()
     for case in cases:
         with failures.guard(case.id, case.image.name):
-            patches = list_patches(case, reader, scale, cfg.INPUT.SIZE_TRAIN, cfg.TILES.OVERLAP)
-            for patch in patches:
-                statistics.add_pixels(patch.read()[0])
-            samples += patches
+            samples += list_patches(case, reader, scale, cfg.INPUT.SIZE_TRAIN, cfg.TILES.OVERLAP, statistics)
     return TrainingSet(samples, statistics.mean, statistics.std, cfg.TILES.SPACING_UM or None)
 
 
 def build_folds(cfg: CfgNode, cases: Sequence[Case]) -> dict[str, int]:
-    """Fold of each case id, by FOLD_GROUPS where the config lists them."""
+    """Fold of each case id, by FOLD_GROUPS where the config lists them; raises ValueError where a side is empty."""
     group_of = {case.id: case.group for case in cases}
     if cfg.DATASETS.FOLD_GROUPS:
-        return fixed_folds(group_of, cfg.DATASETS.FOLD_GROUPS)
-    return assign_folds(group_of, cfg.SOLVER.N_FOLDS, cfg.SEED)
+        fold_of = fixed_folds(group_of, cfg.DATASETS.FOLD_GROUPS)
+    else:
+        fold_of = assign_folds(group_of, cfg.SOLVER.N_FOLDS, cfg.SEED)
+    for fold in cfg.SOLVER.FOLDS or sorted(set(fold_of.values())):
+        inside = sum(own == fold for own in fold_of.values())
+        if inside in (0, len(fold_of)):
+            side = "validation" if inside == 0 else "training"
+            raise ValueError(
+                f"fold {fold} has no {side} cases; change DATASETS.FOLD_GROUPS, GROUP_BY or SOLVER.N_FOLDS"
+            )
+    return fold_of
 
 
 def build_dataloaders(cfg: CfgNode, data: TrainingSet, fold_of: dict[str, int], fold: int) -> DataLoaders:
     """Loaders of one fold: augmented, shuffled training patches and plain validation patches.
 
-    Batches are images (N, C, *) float32 and targets (N, K, *) uint8. Raises ValueError where a side has no patches.
+    Batches are images (N, C, *) float32 and targets (N, K, *) uint8.
     """
     train = data.of({case_id for case_id, own in fold_of.items() if own != fold})
     valid = data.of({case_id for case_id, own in fold_of.items() if own == fold})
-    for side, samples in (("training", train), ("validation", valid)):
-        if not samples:
-            raise ValueError(f"fold {fold} has no {side} patches; change SOLVER.N_FOLDS or SOLVER.FOLDS")
     log.info("fold %d: %d patches to train on, %d to validate on", fold, len(train), len(valid))
     classes = len(cfg.DATASETS.CLASSES)
     train_set = PatchDataset(train, data.mean, data.std, classes, build_transform(cfg), cfg.SEED + fold)

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 
 from data.cases import Case
-from data.patches.grid import Box, Grid
+from data.patches.grid import Box, Grid, whole
 from data.patches.scale import Scale
+from data.patches.statistics import PixelStatistics
 from data.patches.tiles import load_image, load_mask, padded_mask
 from data.sources.labels import IGNORE, ScaledLabels
 from data.sources.opening import CaseReader
@@ -73,11 +74,17 @@ class PatchSample:
             return image, padded_mask(ScaledLabels(labels, self.shape, len(self.reader.classes)), self.box)
 
 
-def list_patches(case: Case, reader: CaseReader, scale: Scale, size: int, overlap_px: int) -> list[PatchSample]:
-    """Patches of a grid over one case; raises SourceError where its image or labels cannot be read."""
-    with reader.open_image(case) as source:
+def list_patches(
+    case: Case, reader: CaseReader, scale: Scale, size: int, overlap_px: int, statistics: PixelStatistics
+) -> list[PatchSample]:
+    """Patches of a grid over one case, whose pixels are added to `statistics`.
+
+    Image and labels are read whole once, so that a damaged one raises SourceError or RleError here.
+    """
+    with reader.open_both(case) as (source, labels):
         shape = scale.shape_of(source)
-        reader.open_labels(case, source).close()
+        labels.read(whole(labels.shape))
+        statistics.add_pixels(ScaledSource(source, shape).read(whole(shape)))
     grid = Grid(shape, (size,) * len(shape), (overlap_px,) * len(shape))
     return [PatchSample(f"{case.id}_{number}", case, box, shape, reader) for number, box in enumerate(grid)]
 

@@ -13,7 +13,7 @@ from data.cases import Case
 from data.patches.grid import Box, Grid, scale_box
 from data.patches.scale import Scale, build_scale
 from data.patches.statistics import PixelStatistics
-from data.patches.tissue import TissueMap, find_tissue
+from data.patches.tissue import KEEP_ALL, TissueMap, TissueRule, build_tissue_rule
 from data.sources.labels import IGNORE, ScaledLabels
 from data.sources.opening import CaseReader
 from data.sources.source import ScaledSource, Source
@@ -46,9 +46,7 @@ class TileFolder:
     size: int
     scale: Scale
     overlap_px: int = 0
-    min_tissue: float = 0.0
-    tissue_saturation: int = 20
-    tissue_px: int = 1024
+    tissue: TissueRule = KEEP_ALL
 
     @property
     def images(self) -> Path:
@@ -77,16 +75,8 @@ class TileFolder:
 
 def build_tile_folder(cfg: CfgNode) -> TileFolder:
     """The tile folder of a config."""
-    tiles = cfg.TILES
-    return TileFolder(
-        Path(cfg.DATASETS.TRAIN_FOLDER),
-        cfg.INPUT.SIZE_TRAIN,
-        build_scale(cfg),
-        tiles.OVERLAP,
-        tiles.MIN_TISSUE,
-        tiles.TISSUE_SATURATION,
-        tiles.TISSUE_PX,
-    )
+    root = Path(cfg.DATASETS.TRAIN_FOLDER)
+    return TileFolder(root, cfg.INPUT.SIZE_TRAIN, build_scale(cfg), cfg.TILES.OVERLAP, build_tissue_rule(cfg))
 
 
 def start_tiles(folder: TileFolder) -> None:
@@ -117,11 +107,11 @@ def _cut(
     case: Case, source: Source, labels: ScaledLabels, folder: TileFolder, statistics: PixelStatistics
 ) -> Iterator[TileRow]:
     view = ScaledSource(source, labels.shape)
-    tissue = find_tissue(source, folder.tissue_px, folder.tissue_saturation) if folder.min_tissue else None
+    tissue = folder.tissue.find(source)
     grid = Grid(labels.shape, (folder.size,) * 2, (folder.overlap_px,) * 2)
     for number, box in enumerate(grid):
         row = _describe(case, folder.name(case.id, number), box, source, labels, tissue)
-        if row.tissue < folder.min_tissue and not row.foreground:
+        if row.tissue < folder.tissue.min_fraction and not row.foreground:
             continue
         image, mask = view.read(box), padded_mask(labels, box)
         save_image(folder.images / row.tile, image)

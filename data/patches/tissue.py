@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
+from yacs.config import CfgNode
 
 from data.patches.grid import Box, scale_box, whole
 from data.sources.source import ScaledSource, Source
@@ -40,3 +41,26 @@ def shrunk_shape(shape: tuple[int, ...], longest_px: int) -> tuple[int, ...]:
     """Shape with the same proportions whose longest side is at most `longest_px`."""
     factor = min(1.0, longest_px / max(shape))
     return tuple(max(1, round(n * factor)) for n in shape)
+
+
+@dataclass(frozen=True)
+class TissueRule:
+    """How tissue is found, and the fraction of it that a training tile needs; with 0 every tile is kept."""
+
+    min_fraction: float = 0.0
+    saturation: int = 20
+    longest_px: int = 1024
+
+    def find(self, source: Source) -> TissueMap | None:
+        """Tissue of an image, or None where it does not matter."""
+        return find_tissue(source, self.longest_px, self.saturation) if self.min_fraction else None
+
+
+KEEP_ALL = TissueRule()
+
+
+def build_tissue_rule(cfg: CfgNode) -> TissueRule:
+    """The rule of TILES for slides; photographs and frames have no glass."""
+    tiles = cfg.TILES
+    fraction = tiles.MIN_TISSUE if cfg.DATASETS.LAYOUT == "slides" else 0.0
+    return TissueRule(fraction, tiles.TISSUE_SATURATION, tiles.TISSUE_PX)

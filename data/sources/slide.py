@@ -1,7 +1,8 @@
 """TIFF slides of every layout - classic or BigTIFF, strips or tiles, pyramids, OME SubIFDs, planar - by region."""
 
 import itertools
-import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 
@@ -13,16 +14,7 @@ from data.sources.source import Source, SourceError
 
 UNIT_UM = {2: 25_400.0, 3: 10_000.0}  # ResolutionUnit: inch, centimetre
 SPATIAL, CHANNEL = "YX", "SC"
-DECODE_ERRORS = (
-    tifffile.TiffFileError,
-    struct.error,
-    ValueError,
-    IndexError,
-    KeyError,
-    TypeError,
-    RuntimeError,
-    OSError,
-)
+PHOTOMETRICS = {0, 1, 2, 3, 6}  # white is zero, black is zero, RGB, palette, YCbCr (which decodes to RGB)
 
 
 class TiffSource(Source):
@@ -34,13 +26,12 @@ class TiffSource(Source):
 
     def __init__(self, path: Path):
         self.path = path
-        try:
+        with _naming(f"{path.name} is no readable TIFF"):
             self._file = tifffile.TiffFile(path)
-        except DECODE_ERRORS as error:
-            raise SourceError(f"{path.name} is no readable TIFF: {error}") from error
         try:
-            self._levels = [_Level(path, *pages) for pages in _level_pages(self._file, path)]
-            self.spacing_um = read_spacing_um(self._file)
+            with _naming(f"{path.name} is no readable TIFF"):
+                self._levels = [_Level(path, *pages) for pages in _level_pages(self._file, path)]
+                self.spacing_um = read_spacing_um(self._file, self._levels[0].pages[0])
         except BaseException:
             self._file.close()
             raise
@@ -55,6 +46,17 @@ class TiffSource(Source):
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+
+@contextmanager
+def _naming(trouble: str) -> Iterator[None]:
+    """Turn whatever the decoder raises on a damaged file, which may be any error, into a SourceError."""
+    try:
+        yield
+    except SourceError:
+        raise
+    except Exception as error:
+        raise SourceError(f"{trouble} ({str(error) or type(error).__name__})") from error
 
 
 class _Level:
@@ -82,7 +84,7 @@ class _Level:
         return pixels
 
     def _decode(self, page: tifffile.TiffPage, index: int, lock: Lock) -> np.ndarray:
-        try:
+        with _naming(f"{self.path.name} is damaged: segment {index} does not decode"):
             offset, count = page.dataoffsets[index], page.databytecounts[index]
             with lock:
                 handle = page.parent.filehandle
@@ -90,12 +92,7 @@ class _Level:
                 data = handle.read(count)
             if count == 0 or len(data) < count:
                 raise SourceError(f"{self.path.name} is damaged: {len(data)} of {count} bytes of segment {index} found")
-            segment = page.decode(data, index, jpegtables=page.jpegtables)[0]
-        except SourceError:
-            raise
-        except DECODE_ERRORS as error:
-            raise SourceError(f"{self.path.name} is damaged: segment {index} does not decode ({error})") from error
-        return segment[0]
+            return page.decode(data, index, jpegtables=page.jpegtables)[0][0]
 
     def _paste(
         self, pixels: np.ndarray, box: Box, segment: np.ndarray, place: tuple[int, int], first_channel: int
@@ -113,39 +110,63 @@ def _level_pages(file: tifffile.TiffFile, path: Path) -> list[tuple[list[tifffil
     """Pages and channel count of each level, from full resolution down."""
     if not len(file.pages) or not file.series:
         raise SourceError(f"{path.name} holds no image")
-    series = max(file.series, key=lambda one: one.shape[one.axes.index("Y")] if "Y" in one.axes else 0)
+    series = max(file.series, key=lambda one: np.prod(_side_lengths(one)))
     levels = [_pages_of(level, path) for level in series.levels]
     if len(levels) == 1 and len(file.series) > 1:
         levels += [_pages_of(other, path) for other in _smaller_copies(file.series, series)]
     return levels
 
 
+def _side_lengths(series: tifffile.TiffPageSeries) -> tuple[int, int]:
+    sizes = dict(zip(series.axes, series.shape, strict=True))
+    return sizes.get("Y", 0), sizes.get("X", 0)
+
+
 def _smaller_copies(
     all_series: list[tifffile.TiffPageSeries], full: tifffile.TiffPageSeries
 ) -> list[tifffile.TiffPageSeries]:
-    """Series that are reduced images of `full` by their own tag: a pyramid of plain pages."""
+    """Series that are reduced images of `full` by their own tag and proportions: a pyramid of plain pages."""
     copies = [one for one in all_series if one is not full and one.axes == full.axes and one.keyframe.is_reduced]
-    return sorted(copies, key=lambda one: -one.size)
+    return sorted((one for one in copies if _is_in_proportion(one, full)), key=lambda one: -one.size)
+
+
+def _is_in_proportion(small: tifffile.TiffPageSeries, full: tifffile.TiffPageSeries) -> bool:
+    """Whether both show the same extent, sides rounded by up to a pixel; a label or macro picture does not."""
+    (rows, columns), (small_rows, small_columns) = _side_lengths(full), _side_lengths(small)
+    return abs(small_rows * columns - small_columns * rows) <= rows + columns
 
 
 def _pages_of(series: tifffile.TiffPageSeries, path: Path) -> tuple[list[tifffile.TiffPage], int]:
-    sizes = dict(zip(series.axes, series.shape, strict=True))
-    extra = {axis: n for axis, n in sizes.items() if axis not in SPATIAL + CHANNEL and n > 1}
-    if extra or not set(SPATIAL) <= set(sizes):
-        raise SourceError(f"{path.name} has axes {series.axes} of {series.shape}; rows, columns and channels are read")
+    """Pages of a series, one or one a channel, and the number of channels that are kept."""
     page = series.keyframe
+    count = _channel_count(series, path)
     if page.dtype not in (np.dtype(np.uint8), np.dtype(bool)):
         raise SourceError(f"{path.name} has {page.dtype} pixels; convert it to 8 bits")
-    channels = max([n for axis, n in sizes.items() if axis in CHANNEL], default=1)
-    if channels > 4:
-        raise SourceError(f"{path.name} has {channels} channels; 1, 3 or 4 are read")
-    pages = [each for each in series.pages if each is not None]
-    return [each.aspage() for each in pages], {2: 1, 4: 3}.get(channels, channels)
+    if page.photometric not in PHOTOMETRICS:
+        raise SourceError(f"{path.name} has {page.photometric.name} colours; convert it to RGB")
+    pages = [each.aspage() for each in series.pages if each is not None]
+    if len(pages) * page.samplesperpixel != count:
+        raise SourceError(f"{path.name} has {count} channels in {len(pages)} pages; save one page with all channels")
+    return pages, {2: 1, 4: 3}.get(count, count)
 
 
-def read_spacing_um(file: tifffile.TiffFile) -> tuple[float, float] | None:
-    """Pixel size (row, column) in microns from OME metadata or the resolution tags; None where neither says."""
-    return _ome_spacing_um(file) or _tag_spacing_um(file.pages[0])
+def _channel_count(series: tifffile.TiffPageSeries, path: Path) -> int:
+    """Channels of a series: its samples, named channels, or three planes of an axis without a name."""
+    sizes = {axis: n for axis, n in zip(series.axes, series.shape, strict=True) if n > 1 or axis in SPATIAL}
+    channels = [n for axis, n in sizes.items() if axis in CHANNEL]
+    if not channels and sizes.get("Q") == 3:
+        channels = [sizes.pop("Q")]
+    if not set(SPATIAL) <= set(sizes) or set(sizes) - set(SPATIAL + CHANNEL) or len(channels) > 1:
+        raise SourceError(f"{path.name} has axes {series.axes} of {series.shape}; rows, columns and channels are read")
+    count = channels[0] if channels else 1
+    if count > 4:
+        raise SourceError(f"{path.name} has {count} channels; 1, 3 or 4 are read")
+    return count
+
+
+def read_spacing_um(file: tifffile.TiffFile, page: tifffile.TiffPage) -> tuple[float, float] | None:
+    """Pixel size (row, column) in microns from OME metadata or a page's resolution tags; None where neither says."""
+    return _ome_spacing_um(file) or _tag_spacing_um(page)
 
 
 def _tag_spacing_um(page: tifffile.TiffPage) -> tuple[float, float] | None:
@@ -164,5 +185,5 @@ def _ome_spacing_um(file: tifffile.TiffFile) -> tuple[float, float] | None:
     pixels = (pixels[0] if isinstance(pixels, list) else pixels)["Pixels"]
     if any(pixels.get(f"PhysicalSize{axis}Unit", "µm") not in ("µm", "um", "micron") for axis in "XY"):
         return None
-    sizes = [pixels.get(f"PhysicalSize{axis}") for axis in "YX"]
-    return None if None in sizes else (float(sizes[0]), float(sizes[1]))
+    row, column = (float(pixels.get(f"PhysicalSize{axis}", 0)) for axis in "YX")
+    return (row, column) if row > 0 and column > 0 else None

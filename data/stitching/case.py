@@ -9,7 +9,7 @@ from yacs.config import CfgNode
 from data.cases import Case
 from data.patches.grid import Box, Grid
 from data.patches.scale import Scale
-from data.patches.tissue import find_tissue
+from data.patches.tissue import KEEP_ALL, TissueRule, build_tissue_rule
 from data.sources.opening import CaseReader
 from data.sources.source import Source, SourceError
 from data.stitching.probability_map import ProbabilityMap, create_map, frame_of, open_map
@@ -19,16 +19,14 @@ from utils.atomic import atomic_path
 
 @dataclass(frozen=True)
 class Inference:
-    """How images are predicted: scale, side and overlap of the patches in pixels, and which hold no tissue."""
+    """How images are predicted: scale, side and overlap of the patches in pixels, and where glass is."""
 
     scale: Scale
     patch_px: int
     overlap_px: int
     batch_size: int
     channels: int = 3
-    min_tissue: float = 0.0
-    tissue_saturation: int = 20
-    tissue_px: int = 1024
+    tissue: TissueRule = KEEP_ALL
 
     def grid(self, source: Source) -> Grid:
         """The patches of an image; along a side shorter than a patch, the patch shrinks to a multiple of 32."""
@@ -36,27 +34,17 @@ class Inference:
         patch = tuple(min(self.patch_px, -(-n // 32) * 32) for n in shape)
         return Grid(shape, patch, tuple(min(self.overlap_px, side // 2) for side in patch))
 
-    def tissue_rule(self, source: Source, grid: Grid) -> Callable[[Box], bool] | None:
+    def holds_tissue(self, source: Source, grid: Grid) -> Callable[[Box], bool] | None:
         """Whether a patch holds any tissue; None where glass is not to be skipped."""
-        if not self.min_tissue:
-            return None
-        tissue = find_tissue(source, self.tissue_px, self.tissue_saturation)
-        return lambda box: tissue.fraction(box, grid.shape) > 0
+        tissue = self.tissue.find(source)
+        return None if tissue is None else lambda box: tissue.fraction(box, grid.shape) > 0
 
 
 def build_inference(cfg: CfgNode, scale: Scale) -> Inference:
     """Inference as TEST says, at the scale of the weights; glass is skipped where training dropped it."""
-    tiles = cfg.TILES
-    return Inference(
-        scale,
-        cfg.TEST.PATCH,
-        cfg.TEST.OVERLAP,
-        cfg.TEST.BATCH_SIZE,
-        cfg.MODEL.IN_CHANNELS,
-        tiles.MIN_TISSUE,
-        tiles.TISSUE_SATURATION,
-        tiles.TISSUE_PX,
-    )
+    test = cfg.TEST
+    channels = cfg.MODEL.IN_CHANNELS
+    return Inference(scale, test.PATCH, test.OVERLAP, test.BATCH_SIZE, channels, build_tissue_rule(cfg))
 
 
 def predict_case(
@@ -69,7 +57,7 @@ def predict_case(
                 f"{case.image.name} has {source.channels} channels; the network takes {inference.channels}"
             )
         grid = inference.grid(source)
-        keep = inference.tissue_rule(source, grid)
+        keep = inference.holds_tissue(source, grid)
         target = create_map(draft, grid.shape, frame_of(source, reader.classes))
         predict_map(source, grid, predict, target, batch_size=inference.batch_size, keep=keep, track=track)
     return open_map(path)

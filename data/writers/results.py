@@ -87,7 +87,7 @@ def write_results_report(
     sections: list[Section] = [_figures(case_ids, scores, threshold, failures)]
     if scores:
         sections += [_score_table(scores, classes)]
-    sections += [*pictures, *_case_pictures(results, case_ids, scores)]
+    sections += [*_case_pictures(results, case_ids, scores), *pictures]
     if failures:
         rows = [(failure.id, failure.file, failure.message) for failure in failures]
         sections.append(Table("Cases that failed", ["id", "file", "message"], rows))

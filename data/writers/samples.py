@@ -12,14 +12,16 @@ from utils.atomic import atomic_path
 from utils.metrics import count_confusion
 from utils.plots import picture_grid
 
+CANDIDATES = 16  # samples that are looked at to find annotated ones
+
 
 def write_samples(path: Path, samples: Sequence[Sample], predict: Predict, count: int = 4) -> None:
-    """A grid of image, truth and prediction at probability 0.5 for `count` samples, evenly taken, annotated first."""
-    read = [(sample.name, *sample.read()) for sample in samples]
+    """A grid of image, truth and prediction at probability 0.5 for `count` samples, annotated ones first."""
+    candidates = samples[:: max(1, len(samples) // CANDIDATES)][:CANDIDATES]
+    read = [(sample.name, *sample.read()) for sample in candidates]
     read.sort(key=lambda one: not (one[2] > 0).any())
-    chosen = read[:: max(1, len(read) // count)][:count]
     rows, titles = [], []
-    for name, image, truth in chosen:
+    for name, image, truth in read[:count]:
         probabilities = predict(np.moveaxis(image, -1, 0)[None])[0]
         predicted = to_classes(np.moveaxis(np.rint(255 * probabilities), 0, -1), level=128)
         dice = count_confusion(predicted > 0, truth > 0).dice

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Callable
 
 from fastai.callback.core import Callback
 
@@ -10,13 +11,14 @@ COLUMNS = ["fold", "epoch", "lr", "train_loss", "valid_loss", "valid_dice", "sec
 
 
 class History(Callback):
-    """Appends one row an epoch to `rows`; `learn.recorder` has the figures."""
+    """Appends one row an epoch to `rows`, then calls `save`; `learn.recorder` has the figures."""
 
     order = 60
 
-    def __init__(self, fold: int, rows: list[dict]):
+    def __init__(self, fold: int, rows: list[dict], save: Callable[[], None]):
         self.fold = fold
         self.rows = rows
+        self.save = save
 
     def before_epoch(self) -> None:
         """Start the clock."""
@@ -28,6 +30,7 @@ class History(Callback):
         seconds = time.monotonic() - self.begun
         values = (self.fold, self.epoch + 1, self.opt.hypers[-1]["lr"], train_loss, valid_loss, dice, seconds)
         self.rows.append(dict(zip(COLUMNS, values, strict=True)))
+        self.save()
         left = seconds * (self.n_epoch - self.epoch - 1)
         log.info(
             "fold %d epoch %d of %d: train loss %.4f, valid loss %.4f, valid Dice %.4f, about %.0f s left",

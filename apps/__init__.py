@@ -1,0 +1,1 @@
+"""Programs over the same core; none has an inference path of its own."""

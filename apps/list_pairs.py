@@ -1,0 +1,59 @@
+"""Writes the id CSV of a folder of image and mask pairs: python -m apps.list_pairs --config-file YAML id.csv."""
+
+import argparse
+import random
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from config import ConfigError, load_cfg
+from config.run import print_result, script
+from data.cases import Case, list_pairs
+from utils.tables import write_table
+
+
+@script
+def main(argv: Sequence[str]) -> int:
+    """Write id, group and split of every image that has a mask, and name those that have none; the exit code."""
+    args = parse_args(argv)
+    options = [*args.options, "DATASETS.LAYOUT", "pairs"]
+    cfg = load_cfg(args.config_file, options)
+    folder = Path(cfg.DATASETS.WSI_FOLDER)
+    if not folder.is_dir():
+        raise ConfigError([f"DATASETS.WSI_FOLDER is {str(folder)!r}, which is no folder"])
+    table = list_pairs(cfg, folder, "")
+    paired = [case for case in table.cases if case.labels is not None]
+    if not 0 <= args.held_out < max(len(paired), 1):
+        raise ConfigError([f"--held-out is {args.held_out}; there are {len(paired)} pairs"])
+    write_table(args.csv, split_rows(paired, args.held_out, cfg.SEED), ["id", "group", "split"])
+    for case in table.cases:
+        if case.labels is None:
+            print_result(f"{case.id}: {case.image.name} has no mask")
+    print_result(f"{len(paired)} pairs in {args.csv}, {args.held_out} held out")
+    return 0
+
+
+def parse_args(argv: Sequence[str]) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description="List the pairs that DATASETS.IMAGES and DATASETS.MASKS match.")
+    parser.add_argument("csv", type=Path, help="where to write the table")
+    parser.add_argument("--config-file", default="", metavar="YAML", help="options that differ from config/defaults.py")
+    parser.add_argument("--held-out", type=int, default=0, metavar="N", help="draw N cases, seeded, for split 'test'")
+    parser.add_argument("options", nargs="*", metavar="KEY VALUE", help="options that overrule the file's")
+    return parser.parse_intermixed_args(argv)
+
+
+def split_rows(cases: Sequence[Case], held_out: int, seed: int) -> list[dict[str, str]]:
+    """Rows of the table; whole groups are drawn for 'test' until at least `held_out` cases are."""
+    groups = sorted({case.group for case in cases})
+    random.Random(seed).shuffle(groups)
+    drawn: set[str] = set()
+    for group in groups:
+        if sum(case.group in drawn for case in cases) >= held_out:
+            break
+        drawn.add(group)
+    return [{"id": case.id, "group": case.group, "split": "test" if case.group in drawn else "train"} for case in cases]
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,178 @@
+import numpy as np
+import pytest
+import tifffile
+
+from data.patches.grid import Grid, whole
+from data.sources import open_source
+from data.sources.source import ArraySource, model_shape
+from data.stitching.probability_map import create_map, frame_of, memory_map, open_map
+from data.stitching.sliding_window import predict_map
+
+
+def identity(patches):
+    """A network that says of every pixel what it is: (N, C, *) uint8 -> (N, C, *) float32."""
+    return patches.astype(np.float32) / 255
+
+
+def picture(shape, channels=3, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (*shape, channels), np.uint8)
+
+
+def empty_map(shape, channels):
+    return memory_map(np.zeros((channels, *shape), np.uint8), [f"class{k}" for k in range(channels)])
+
+
+def predict(source, patch, overlap, predict=identity, shape=None, channels=3, **options):
+    shape = shape or source.shape
+    target = empty_map(shape, channels)
+    predict_map(source, Grid(shape, patch, overlap), predict, target, **options)
+    return target.read(whole(shape))
+
+
+def write_planar(path, image):
+    tifffile.imwrite(path, np.moveaxis(image, -1, 0)[None, None], photometric="rgb", planarconfig="separate")
+
+
+def write_planar_tiled(path, image):
+    planes = np.moveaxis(image, -1, 0)
+    tifffile.imwrite(path, planes, photometric="rgb", planarconfig="separate", tile=(32, 48), compression="zlib")
+
+
+def write_planes_as_pages(path, image):
+    planes = np.moveaxis(image, -1, 0)[None, None]
+    tifffile.imwrite(path, planes, photometric="minisblack", ome=True, metadata={"axes": "TZCYX"})
+
+
+def write_page_pyramid(path, image):
+    with tifffile.TiffWriter(path) as writer:
+        for level in range(3):
+            step = 2**level
+            small = np.ascontiguousarray(image[::step, ::step])
+            writer.write(small, photometric="rgb", tile=(32, 32), subfiletype=int(level > 0), metadata=None)
+
+
+def write_ome_pyramid(path, image):
+    with tifffile.TiffWriter(path, ome=True) as writer:
+        options = {"photometric": "rgb", "tile": (32, 32), "compression": "zlib"}
+        writer.write(image, subifds=1, metadata={"axes": "YXS"}, **options)
+        writer.write(np.ascontiguousarray(image[::2, ::2]), subfiletype=1, **options)
+
+
+LAYOUTS = {
+    "strips": lambda path, image: tifffile.imwrite(path, image, photometric="rgb", rowsperstrip=7),
+    "one_strip": lambda path, image: tifffile.imwrite(path, image, photometric="rgb", rowsperstrip=10**6),
+    "tiles": lambda path, image: tifffile.imwrite(path, image, photometric="rgb", tile=(32, 16), compression="lzw"),
+    "bigtiff": lambda path, image: tifffile.imwrite(path, image, photometric="rgb", bigtiff=True, predictor=True,
+                                                    compression="zlib"),
+    "big_endian": lambda path, image: tifffile.imwrite(path, image, photometric="rgb", byteorder=">"),
+    "planar_5d": write_planar,
+    "planar_tiles": write_planar_tiled,
+    "planes_as_pages": write_planes_as_pages,
+    "page_pyramid": write_page_pyramid,
+    "ome_subifds": write_ome_pyramid,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (101, 77), (33, 130), (20, 25), (1, 90)])
+@pytest.mark.parametrize("overlap", [0, 5, 31])
+def test_stitching_the_tiles_gives_the_image_back(shape, overlap):
+    image = picture(shape)
+    found = predict(ArraySource(image), (32, 32), (overlap, overlap), batch_size=3)
+    np.testing.assert_array_equal(found, image)
+
+
+@pytest.mark.parametrize("shape", [(16, 16, 16), (7, 21, 19), (3, 30, 5)])
+def test_stitching_the_blocks_gives_the_volume_back(shape):
+    volume = picture(shape, channels=1)
+    found = predict(ArraySource(volume), (8, 8, 8), (3, 2, 0), channels=1)
+    np.testing.assert_array_equal(found, volume)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("shape", [(97, 115), (20, 45)])
+def test_every_tiff_layout_is_given_back(tmp_path, layout, shape):
+    image = picture(shape)
+    LAYOUTS[layout](tmp_path / "slide.tif", image)
+    with open_source(tmp_path / "slide.tif") as source:
+        found = predict(source, (64, 64), (16, 16))
+    np.testing.assert_array_equal(found, image)
+
+
+def test_at_a_reduction_the_area_averages_come_out():
+    image = picture((90, 60))
+    source = ArraySource(image)
+    shape = model_shape(source, 3)
+    found = predict(source, (16, 16), (4, 4), shape=shape)
+    means = image.reshape(30, 3, 20, 3, 3).astype(float).mean((1, 3))
+    assert shape == (30, 20)
+    assert np.abs(found - means).max() <= 0.5 + 1e-3
+
+
+def test_a_skipped_patch_leaves_its_neighbours_as_they_are():
+    image = np.full((40, 100, 1), 200, np.uint8)
+    found = predict(ArraySource(image), (40, 40), (0, 10), channels=1, keep=lambda box: box.start[1] > 0)
+    assert (found[:, 30:] == 200).all()
+    assert (found[:, :30] == 0).all()
+
+
+def test_with_every_patch_skipped_the_map_is_zero_and_the_network_is_not_asked():
+    source = ArraySource(picture((50, 50)))
+    found = predict(source, (32, 32), (0, 0), predict=lambda _: pytest.fail("asked"), keep=lambda _: False)
+    assert not found.any()
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 5, 100])
+def test_batches_hold_at_most_the_size_and_every_patch_once(batch_size):
+    sizes = []
+
+    def count(patches):
+        assert patches.dtype == np.uint8
+        sizes.append(len(patches))
+        return identity(patches)
+
+    image = picture((70, 70))
+    found = predict(ArraySource(image), (32, 32), (0, 0), predict=count, batch_size=batch_size)
+    np.testing.assert_array_equal(found, image)
+    assert sum(sizes) == 9
+    assert max(sizes) <= batch_size
+
+
+def test_a_source_that_fails_stops_the_prediction_with_its_own_error():
+    class Broken(ArraySource):
+        def read(self, box, level=0):
+            if box.start[0] > 0:
+                raise ValueError("slide.tif is damaged")
+            return super().read(box, level)
+
+    with pytest.raises(ValueError, match=r"slide\.tif is damaged"):
+        predict(Broken(picture((90, 40))), (32, 32), (0, 0))
+
+
+def test_a_network_that_fails_stops_the_prediction_with_its_own_error():
+    def fail(patches):
+        raise RuntimeError("out of memory")
+
+    with pytest.raises(RuntimeError, match="out of memory"):
+        predict(ArraySource(picture((90, 40))), (32, 32), (0, 0), predict=fail)
+
+
+def test_progress_counts_the_batches():
+    seen = []
+
+    def track(steps, label, total):
+        for step in steps:
+            seen.append((label, total))
+            yield step
+
+    predict(ArraySource(picture((64, 64))), (32, 32), (0, 0), batch_size=3, track=track)
+    assert seen == [("patches", 2)] * 2
+
+
+def test_a_map_on_disk_holds_what_was_predicted(tmp_path):
+    image = picture((130, 45), channels=2)
+    source = ArraySource(image, spacing_um=(0.5, 0.25))
+    target = create_map(tmp_path / "map.zarr", source.shape, frame_of(source, ["a", "b"]))
+    predict_map(source, Grid(source.shape, (64, 64), (8, 8)), identity, target)
+    found = open_map(tmp_path / "map.zarr")
+    np.testing.assert_array_equal(found.read(whole(source.shape)), image)
+    assert found.frame == frame_of(source, ["a", "b"])
