@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -41,20 +41,17 @@ class CaseTable:
 def list_cases(cfg: CfgNode) -> CaseTable:
     """Cases to learn from; one without labels is a problem, one of the split 'test' is left out."""
     table = LAYOUTS[cfg.DATASETS.LAYOUT](cfg, Path(cfg.DATASETS.WSI_FOLDER), cfg.DATASETS.LABELS_CSV)
-    table = _join_ids(cfg, table)
+    table = _join_ids(cfg, table, lambda split: split != "test")
     unlabelled = [case for case in table.cases if case.labels is None]
     table.problems += [Failure(case.id, case.image.name, "has no labels") for case in unlabelled]
-    table.cases = [case for case in table.cases if case.labels is not None and case.split != "test"]
+    table.cases = [case for case in table.cases if case.labels is not None]
     return table
 
 
 def list_test_cases(cfg: CfgNode) -> CaseTable:
     """Cases to predict: those of TEST.SPLIT, with labels where they are known."""
     table = LAYOUTS[cfg.DATASETS.LAYOUT](cfg, Path(cfg.TEST.WSI_FOLDER), cfg.TEST.LABELS_CSV)
-    table = _join_ids(cfg, table)
-    if cfg.TEST.SPLIT:
-        table.cases = [case for case in table.cases if case.split == cfg.TEST.SPLIT]
-    return table
+    return _join_ids(cfg, table, lambda split: cfg.TEST.SPLIT in ("", split))
 
 
 def list_slides(cfg: CfgNode, folder: Path, labels_csv: str) -> CaseTable:
@@ -113,7 +110,8 @@ def _join_run_lengths(cfg: CfgNode, table: CaseTable, path: Path) -> CaseTable:
     rows = read_table(path, ["id", cfg.DATASETS.RLE_COLUMN])
     if "class" not in rows:
         rows["class"] = cfg.DATASETS.CLASSES[0]
-    table.problems += _row_problems(rows, path, cfg.DATASETS.CLASSES, {case.id for case in table.cases})
+    known = {case.id for case in table.cases} | {problem.id for problem in table.problems}
+    table.problems += _row_problems(rows, path, cfg.DATASETS.CLASSES, known)
     broken = {problem.id for problem in table.problems}
     texts: dict[str, dict[str, str]] = {}
     for row_id, class_name, text in zip(rows["id"], rows["class"], rows[cfg.DATASETS.RLE_COLUMN], strict=True):
@@ -137,18 +135,26 @@ def _row_problems(rows: pd.DataFrame, path: Path, classes: list[str], ids: set[s
     return problems
 
 
-def _join_ids(cfg: CfgNode, table: CaseTable) -> CaseTable:
-    """Keep the cases of DATASETS.ID_CSV, with their group and split, and name the ids that have no file."""
+def _join_ids(cfg: CfgNode, table: CaseTable, wanted: Callable[[str], bool]) -> CaseTable:
+    """Keep the cases of DATASETS.ID_CSV whose split is wanted, with their group, and name the ids that have no file."""
     if cfg.DATASETS.ID_CSV:
-        path = Path(cfg.DATASETS.ID_CSV)
-        rows = {row["id"]: row for row in read_table(path, ["id"]).to_dict("records")}
-        found = {case.id for case in table.cases} | {problem.id for problem in table.problems}
-        missing = [Failure(row_id, path.name, "has no image file") for row_id in rows if row_id not in found]
-        table.problems = [each for each in table.problems if each.id in rows] + missing
-        table.cases = [_with_row(case, rows[case.id]) for case in table.cases if case.id in rows]
+        table = _join_rows(table, Path(cfg.DATASETS.ID_CSV), wanted)
+    table.cases = [case for case in table.cases if wanted(case.split)]
     if cfg.DATASETS.GROUP_BY == "id":
         table.cases = [replace(case, group=case.id) for case in table.cases]
     return table
+
+
+def _join_rows(table: CaseTable, path: Path, wanted: Callable[[str], bool]) -> CaseTable:
+    every = read_table(path, ["id"])
+    doubled = set(every["id"][every["id"].duplicated()])
+    rows = {row["id"]: row for row in every.to_dict("records") if wanted(row.get("split") or "")}
+    found = {case.id for case in table.cases} | {problem.id for problem in table.problems}
+    problems = [each for each in table.problems if each.id in rows]
+    problems += [Failure(row_id, path.name, "has no image file") for row_id in rows if row_id not in found]
+    problems += [Failure(row_id, path.name, "is named by several rows") for row_id in rows if row_id in doubled]
+    usable = [case for case in table.cases if case.id in rows and case.id not in doubled]
+    return CaseTable([_with_row(case, rows[case.id]) for case in usable], problems)
 
 
 def _with_row(case: Case, row: dict) -> Case:

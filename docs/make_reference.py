@@ -1,4 +1,4 @@
-"""Makes docs/reference.md from config/defaults.py: `python docs/make_reference.py`, or `--check` whether it is stale."""
+"""Makes docs/reference.md from config/defaults.py; with `--check` only tells whether it is stale."""
 
 import argparse
 import ast

@@ -1,0 +1,123 @@
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from config import load_cfg
+from data.cases import Case
+from data.patches.grid import whole
+from data.patches.scale import Scale
+from data.sources.opening import build_reader
+from data.sources.source import ArraySource, SourceError
+from data.stitching.case import Inference, build_inference, predict_case
+
+
+def mean_of_channels(patches):
+    return patches.astype(np.float32).mean(1, keepdims=True) / 255
+
+
+def setting(*options, reduction=1.0):
+    cfg = load_cfg(options=["TEST.PATCH", "64", "TEST.OVERLAP", "16", *options])
+    return build_reader(cfg), build_inference(cfg, Scale(reduction))
+
+
+def save(path, pixels):
+    Image.fromarray(pixels).save(path)
+    return Case(path.stem, path)
+
+
+def pink_on_glass():
+    """Glass of grey 240 with a block of pink tissue whose left edge is the border of a patch column."""
+    pixels = np.full((64, 400, 3), 240, np.uint8)
+    pixels[:, 200:] = (220, 120, 180)
+    return pixels
+
+
+def test_a_case_becomes_a_map_of_its_image(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (100, 150, 3), np.uint8)
+    reader, inference = setting("TILES.MIN_TISSUE", "0")
+    case = save(tmp_path / "a.png", pixels)
+    found = predict_case(case, reader, inference, mean_of_channels, tmp_path / "a.zarr")
+    means = pixels.astype(float).mean(-1)
+    assert found.frame.classes == ("object",)
+    assert np.abs(found.read(whole((100, 150)))[..., 0] - means).max() <= 0.5 + 1e-3
+
+
+def test_objects_at_the_border_of_skipped_glass_keep_their_probability(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", pink_on_glass(), photometric="rgb")
+    reader, inference = setting()
+    asked = []
+
+    def predict(patches):
+        asked.append(len(patches))
+        return np.full((len(patches), 1, 64, 64), 0.8, np.float32)
+
+    case = Case("a", tmp_path / "a.tif")
+    found = predict_case(case, reader, inference, predict, tmp_path / "a.zarr").read(whole((64, 400)))
+    assert (found[:, 200:] == 204).all()
+    assert (found[:, :100] == 0).all()
+    assert sum(asked) < len(inference.grid(ArraySource(pink_on_glass())))
+
+
+def test_min_tissue_zero_predicts_glass_too(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", pink_on_glass(), photometric="rgb")
+    reader, inference = setting("TILES.MIN_TISSUE", "0")
+    found = predict_case(Case("a", tmp_path / "a.tif"), reader, inference, mean_of_channels, tmp_path / "a.zarr")
+    assert (found.read(whole((64, 400)))[:, :200] == 240).all()
+
+
+def test_a_grey_photograph_is_predicted_although_it_has_no_colour(tmp_path):
+    """Training on pairs drops no patch for want of colour, so prediction must not either."""
+    reader, inference = setting("DATASETS.LAYOUT", "pairs")
+    case = save(tmp_path / "a.png", np.full((64, 64, 3), 102, np.uint8))
+    found = predict_case(case, reader, inference, mean_of_channels, tmp_path / "a.zarr")
+    assert (found.read(whole((64, 64))) == 102).all()
+
+
+def test_the_patch_shrinks_to_a_multiple_of_32_along_short_sides():
+    inference = Inference(Scale(1.0), patch_px=512, overlap_px=64, batch_size=1)
+    assert inference.grid(ArraySource(np.zeros((1000, 70, 3), np.uint8))).patch == (512, 96)
+    assert inference.grid(ArraySource(np.zeros((5, 512, 3), np.uint8))).patch == (32, 512)
+    assert inference.grid(ArraySource(np.zeros((5, 40, 600, 1), np.uint8))).patch == (32, 64, 512)
+
+
+def test_a_wrong_number_of_channels_is_told_and_leaves_nothing(tmp_path):
+    reader, inference = setting()
+    case = save(tmp_path / "grey.png", np.zeros((40, 40), np.uint8))
+    with pytest.raises(SourceError, match=r"grey\.png has 1 channels; the network takes 3"):
+        predict_case(case, reader, inference, mean_of_channels, tmp_path / "out" / "grey.zarr")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_prediction_that_fails_leaves_nothing_under_the_maps_name(tmp_path):
+    reader, inference = setting("TILES.MIN_TISSUE", "0")
+    case = save(tmp_path / "a.png", np.zeros((400, 40, 3), np.uint8))
+    calls = []
+
+    def fail_late(patches):
+        calls.append(1)
+        if len(calls) == 3:
+            raise ValueError("boom")
+        return mean_of_channels(patches)
+
+    with pytest.raises(ValueError, match="boom"):
+        predict_case(case, reader, inference, fail_late, tmp_path / "out" / "a.zarr")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_predicting_twice_replaces_the_map(tmp_path):
+    reader, inference = setting("TILES.MIN_TISSUE", "0")
+    case = save(tmp_path / "a.png", np.full((40, 40, 3), 100, np.uint8))
+    predict_case(case, reader, inference, mean_of_channels, tmp_path / "a.zarr")
+    again = predict_case(case, reader, inference, lambda p: 0 * mean_of_channels(p), tmp_path / "a.zarr")
+    assert not again.read(whole((40, 40))).any()
+
+
+def test_a_crop_is_predicted_alone_and_framed_in_the_whole_image(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)
+    reader, inference = setting("TILES.MIN_TISSUE", "0", "DATASETS.CROP", "[10, 20, 33, 44]")
+    found = predict_case(save(tmp_path / "a.png", pixels), reader, inference, mean_of_channels, tmp_path / "a.zarr")
+    assert found.shape == (33, 44)
+    on_image = found.on_image((60, 80)).read(whole((60, 80)))[..., 0]
+    assert np.abs(on_image[10:43, 20:64] - pixels[10:43, 20:64].astype(float).mean(-1)).max() <= 0.5 + 1e-3
+    assert np.count_nonzero(on_image) <= 33 * 44

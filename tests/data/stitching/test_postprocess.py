@@ -1,0 +1,111 @@
+import numpy as np
+import pytest
+from scipy import ndimage
+from skimage import measure, morphology
+
+import data.stitching.postprocess as postprocess
+import data.stitching.probability_map as probability_map
+from data.patches.grid import whole
+from data.stitching.postprocess import clean_map
+from data.stitching.probability_map import memory_map
+
+
+@pytest.fixture(params=[512, 7])
+def strip_rows(request, monkeypatch):
+    """Strips of the usual height and some so low that objects cross many of them."""
+    cut = probability_map.strips
+    monkeypatch.setattr(postprocess, "strips", lambda shape: cut(shape, request.param))
+
+
+def clean(values, tmp_path, threshold=0.5, min_object_px=0, max_hole_px=0):
+    cleaned = clean_map(
+        memory_map(values, ["a", "b"][: len(values)]), tmp_path / "m.zarr", threshold, min_object_px, max_hole_px
+    )
+    return np.moveaxis(cleaned.read(whole(values.shape[1:])), -1, 0)
+
+
+def reference(mask, min_object_px, max_hole_px):
+    """Objects below the minimum removed, holes up to the maximum filled; those at the border stay."""
+    corners = ndimage.generate_binary_structure(mask.ndim, mask.ndim)
+    labels = ndimage.label(mask, corners)[0]
+    sizes = np.bincount(labels.ravel())
+    mask = mask & (sizes[labels] >= min_object_px)
+    holes = ndimage.label(~mask)[0]
+    at_border = np.unique(
+        np.concatenate([np.take(holes, end, axis).ravel() for axis in range(mask.ndim) for end in (0, -1)])
+    )
+    sizes = np.bincount(holes.ravel())
+    return mask | ((holes > 0) & (sizes[holes] <= max_hole_px) & ~np.isin(holes, at_border))
+
+
+@pytest.mark.usefixtures("strip_rows")
+@pytest.mark.parametrize("shape", [(40, 33), (12, 14, 11)])
+@pytest.mark.parametrize("sizes", [(0, 4), (5, 0), (6, 9), (2, 1), (1000, 1000)])
+def test_strips_clean_as_the_whole_mask_is_cleaned(tmp_path, shape, sizes):
+    noise = ndimage.gaussian_filter(np.random.default_rng(3).random(shape), 0.8)
+    values = (255 * (noise - noise.min()) / np.ptp(noise)).astype(np.uint8)[None]
+    found = clean(values, tmp_path, 128 / 255, *sizes)
+    before = values[0] >= 128
+    wanted = reference(before, *sizes)
+    np.testing.assert_array_equal(found[0] >= 128, wanted)
+    np.testing.assert_array_equal(found[0][before == wanted], values[0][before == wanted])  # the rest stays as it was
+    assert set(np.unique(found[0][before != wanted])) <= {0, 255}
+
+
+@pytest.mark.parametrize("shape", [(60, 50), (14, 15, 16)])
+def test_small_objects_are_those_of_skimage(tmp_path, shape):
+    mask = np.random.default_rng(0).random(shape) < 0.25
+    found = clean(mask[None] * np.uint8(255), tmp_path, min_object_px=5)
+    labels = measure.label(mask, connectivity=mask.ndim)
+    np.testing.assert_array_equal(found[0] > 0, morphology.remove_small_objects(labels, max_size=4) > 0)
+
+
+def square(side, at, shape=(20, 20), value=255):
+    values = np.zeros((1, *shape), np.uint8)
+    values[0, at[0] : at[0] + side, at[1] : at[1] + side] = value
+    return values
+
+
+def test_an_object_of_exactly_the_minimum_is_kept(tmp_path):
+    nine = square(3, (4, 4))
+    np.testing.assert_array_equal(clean(nine, tmp_path / "a", min_object_px=9), nine)
+    assert not clean(nine, tmp_path / "b", min_object_px=10).any()
+
+
+def test_a_hole_of_exactly_the_maximum_is_filled(tmp_path):
+    ring = square(8, (4, 4))
+    ring[0, 6:9, 6:9] = 100
+    assert (clean(ring, tmp_path / "a", max_hole_px=9)[0, 6:9, 6:9] == 255).all()
+    np.testing.assert_array_equal(clean(ring, tmp_path / "b", max_hole_px=8), ring)
+
+
+@pytest.mark.parametrize("at", [(0, 5), (5, 0), (17, 5), (5, 17)])
+def test_holes_at_the_border_stay(tmp_path, at):
+    values = 255 - square(3, at)
+    np.testing.assert_array_equal(clean(values, tmp_path, max_hole_px=50), values)
+
+
+def test_an_empty_and_a_full_map_stay_as_they_are(tmp_path):
+    for number, value in enumerate((0, 255)):
+        values = np.full((1, 9, 9), value, np.uint8)
+        np.testing.assert_array_equal(clean(values, tmp_path / str(number), min_object_px=5, max_hole_px=5), values)
+
+
+def test_objects_that_touch_at_a_corner_are_one_and_holes_are_not(tmp_path):
+    values = np.maximum(square(2, (2, 2)), square(2, (4, 4)))
+    np.testing.assert_array_equal(clean(values, tmp_path / "a", min_object_px=8), values)
+    holes = 255 - values
+    assert (clean(holes, tmp_path / "b", max_hole_px=4) == 255).all()
+
+
+def test_channels_are_cleaned_apart(tmp_path):
+    values = np.concatenate([square(2, (2, 2)), square(5, (2, 2))])
+    found = clean(values, tmp_path, min_object_px=10)
+    assert not found[0].any()
+    np.testing.assert_array_equal(found[1], values[1])
+
+
+def test_the_original_map_is_left_alone(tmp_path):
+    values = square(2, (2, 2))
+    clean(values, tmp_path, min_object_px=10)
+    assert values.any()
