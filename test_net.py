@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from yacs.config import CfgNode
 
-from config import config_mistakes, load_cfg, parse_args
+from config import config_mistakes, parse_args, read_cfg
 from config.check import check_cfg
 from config.run import exit_code, print_result, script, start_run
 
@@ -27,8 +27,9 @@ log = logging.getLogger(__name__)
 def main(argv: Sequence[str]) -> int:
     """Predict every case of TEST.WSI_FOLDER; returns the exit code."""
     args = parse_args(argv, "Predict the masks of whole cases with the networks of a weights folder.")
-    cfg = load_cfg(args.config_file, args.options)
-    check_cfg(cfg, ["TEST.WSI_FOLDER", "TEST.LABELS_CSV", "TEST.MODEL_WEIGHTS_FOLDER", "DATASETS.ID_CSV"])
+    cfg, mistakes = read_cfg(args.config_file, args.options)
+    needed = ["TEST.WSI_FOLDER", "TEST.LABELS_CSV", "TEST.MODEL_WEIGHTS_FOLDER", "DATASETS.ID_CSV"]
+    check_cfg(cfg, needed, mistakes)
     members, threshold = load_networks(cfg)
     return test(with_card(cfg, members[0]), members, threshold, start_run(cfg, Path(cfg.TEST.OUTPUT_DIR)))
 

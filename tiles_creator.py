@@ -7,7 +7,7 @@ from pathlib import Path
 
 from yacs.config import CfgNode
 
-from config import config_mistakes, load_cfg, parse_args
+from config import config_mistakes, parse_args, read_cfg
 from config.check import check_cfg
 from config.run import exit_code, print_result, script, start_run
 
@@ -18,10 +18,10 @@ log = logging.getLogger(__name__)
 def main(argv: Sequence[str]) -> int:
     """Cut every labelled case into tiles; returns the exit code."""
     args = parse_args(argv, "Cut slides and their labels into tiles for training.")
-    cfg = load_cfg(args.config_file, args.options)
+    cfg, mistakes = read_cfg(args.config_file, args.options)
     labels = "DATASETS.LABELS_FOLDER" if cfg.DATASETS.LABELS_FOLDER else "DATASETS.LABELS_CSV"
     needed = ["DATASETS.WSI_FOLDER", "DATASETS.ID_CSV"] + [labels] * (cfg.DATASETS.LAYOUT == "slides")
-    check_cfg(cfg, needed)
+    check_cfg(cfg, needed, mistakes)
     run = start_run(cfg, Path(cfg.DATASETS.TRAIN_FOLDER))
     return cut_tiles(cfg, run)
 

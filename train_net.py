@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from yacs.config import CfgNode
 
-from config import config_mistakes, load_cfg, parse_args
+from config import config_mistakes, parse_args, read_cfg
 from config.check import check_cfg
 from config.run import SOME_FAILED, exit_code, print_result, run_name, script, start_run
 
@@ -28,10 +28,10 @@ log = logging.getLogger(__name__)
 def main(argv: Sequence[str]) -> int:
     """Train the folds, then tune the threshold on whole cases out of fold; returns the exit code."""
     args = parse_args(argv, "Train a network by folds and tune its threshold on whole cases out of fold.")
-    cfg = load_cfg(args.config_file, args.options)
+    cfg, mistakes = read_cfg(args.config_file, args.options)
     labels = "DATASETS.LABELS_FOLDER" if cfg.DATASETS.LABELS_FOLDER else "DATASETS.LABELS_CSV"
     slides = ["DATASETS.TRAIN_FOLDER", labels] * (cfg.DATASETS.LAYOUT == "slides")
-    check_cfg(cfg, ["DATASETS.WSI_FOLDER", "DATASETS.ID_CSV", *slides])
+    check_cfg(cfg, ["DATASETS.WSI_FOLDER", "DATASETS.ID_CSV", *slides], mistakes)
     return train(cfg, start_run(cfg, Path(cfg.OUTPUT_DIR) / run_name(cfg)))
 
 
@@ -99,6 +99,9 @@ def train_fold(
     from utils.seed import seed_everything
     from utils.tables import write_table
 
+    if cfg.SOLVER.FIND_LR:
+        trial = build_learner(build_dataloaders(cfg, data, fold_of, fold), build_model(cfg), cfg)
+        plot_rates(trial, run / f"lr_finder_fold{fold}.png")
     seed_everything(cfg.SEED + fold)
     dls = build_dataloaders(cfg, data, fold_of, fold)
     model = build_model(cfg)
@@ -107,9 +110,6 @@ def train_fold(
     keep = keep_weights(model, card, best=weights_path(run, fold), last=run / "last_epoch" / f"fold{fold}.safetensors")
     note = History(fold, history, lambda: write_table(run / "history.csv", history, COLUMNS))
     learner = build_learner(dls, model, cfg, [note, keep])
-    if cfg.SOLVER.FIND_LR:
-        plot_rates(learner, run / f"lr_finder_fold{fold}.png")
-        seed_everything(cfg.SEED + fold)
     fit(learner, cfg)
     plot_history(history, run / "history.png")
     write_samples(run / f"samples_fold{fold}.png", dls.valid.dataset.samples, load_predictor(cfg, run, fold))

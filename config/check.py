@@ -70,9 +70,12 @@ FRACTIONS = ["TILES.MIN_TISSUE", "TEST.TH", "AUGMENTATION.AFFINE_SHIFT", "AUGMEN
 MOST_CLASSES = 254  # a class index is a byte; 0 is background, 255 is ignored
 
 
-def check_cfg(cfg: CfgNode, paths: Sequence[str] = ()) -> None:
-    """Raise ConfigError naming every option that cannot work; `paths` are the options that must name existing paths."""
-    mistakes = [*_values(cfg), *_sizes(cfg), *_labels(cfg), *_lists(cfg), *_missing(cfg, paths)]
+def check_cfg(cfg: CfgNode, paths: Sequence[str] = (), known: Sequence[str] = ()) -> None:
+    """Raise ConfigError naming every option that cannot work, after the mistakes `known` from reading the config.
+
+    `paths` are the options that must name existing paths.
+    """
+    mistakes = [*known, *_values(cfg), *_sizes(cfg), *_labels(cfg), *_lists(cfg), *_missing(cfg, paths)]
     if mistakes:
         raise ConfigError(mistakes)
 

@@ -41,14 +41,20 @@ def parse_args(argv: Sequence[str], description: str) -> argparse.Namespace:
 
 def load_cfg(config_file: str = "", options: Sequence[str] = ()) -> CfgNode:
     """The frozen config; raises ConfigError with all unknown keys and wrong types of file and options together."""
+    cfg, mistakes = read_cfg(config_file, options)
+    if mistakes:
+        raise ConfigError(mistakes)
+    return cfg
+
+
+def read_cfg(config_file: str = "", options: Sequence[str] = ()) -> tuple[CfgNode, list[str]]:
+    """The frozen config, and what is wrong in file and options; an option that is wrong keeps its default."""
     cfg = _C.clone()
     mistakes: list[str] = []
     for key, value, origin in [*_read_file(config_file, mistakes), *_read_options(options, mistakes)]:
         _set(cfg, key, value, origin, mistakes)
-    if mistakes:
-        raise ConfigError(mistakes)
     cfg.freeze()
-    return cfg
+    return cfg, mistakes
 
 
 def all_keys(node: CfgNode, prefix: str = "") -> Iterator[tuple[str, object]]:
@@ -86,8 +92,9 @@ def _flatten(content: dict, prefix: str = "") -> Iterator[tuple[str, object]]:
 def _read_options(options: Sequence[str], mistakes: list[str]) -> Iterator[tuple[str, object, str]]:
     if len(options) % 2:
         mistakes.append(f"options must come as KEY VALUE pairs; {options[-1]!r} has no partner")
+    known = dict(all_keys(_C))
     for key, text in zip(options[::2], options[1::2], strict=False):
-        yield key, _literal(text), "command line"
+        yield key, text if isinstance(known.get(key), str) else _literal(text), "command line"
 
 
 def _literal(text: str) -> object:

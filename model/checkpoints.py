@@ -79,7 +79,7 @@ def load_card(path: Path) -> ModelCard:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
         values = {**metadata, **json.loads(metadata.get("card", "{}"))}
-    except (SafetensorError, OSError, ValueError) as error:
+    except (SafetensorError, OSError, ValueError, TypeError) as error:
         raise ValueError(f"{path} is no readable weights file: {error}") from error
     if values.get("format") != FORMAT:
         raise ValueError(f"{path} has format {values.get('format')!r}; this program reads {FORMAT!r}")

@@ -63,10 +63,10 @@ def fit(learner: Learner, cfg: CfgNode) -> None:
 
 
 def plot_rates(learner: Learner, path: Path) -> None:
-    """Plot loss against learning rate; the weights are as before afterwards."""
-    kept = {name: tensor.clone() for name, tensor in learner.model.state_dict().items()}
+    """Plot loss against learning rate; the learner, which this drives apart, is of no use afterwards."""
+    learner.remove_cbs([StopAtNaN, EarlyStop])
+    learner.path, learner.model_dir = path.parent, ""  # where fastai keeps a copy of the weights meanwhile
     suggestion = learner.lr_find(show_plot=False).valley
-    learner.model.load_state_dict(kept)
     plot_lr_finder(learner.recorder.lrs, learner.recorder.losses, float(suggestion), path)
     log.info("learning-rate finder suggests SOLVER.LR %.2g", suggestion)
 

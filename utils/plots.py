@@ -230,7 +230,8 @@ def _same_size(image: np.ndarray, mask: np.ndarray, name: str) -> None:
 
 
 def _rgb(image: np.ndarray) -> np.ndarray:
-    return image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=-1)
+    """Grey (H, W) or (H, W, 1) as colour; colour stays as it is."""
+    return image if image.shape[2:] == (3,) else np.repeat(image.reshape(*image.shape[:2], 1), 3, axis=-1)
 
 
 def _small(image: np.ndarray, interpolation: int = cv2.INTER_AREA) -> np.ndarray:

@@ -14,6 +14,7 @@ from data.sources.source import ScaledSource, Source, SourceError
 from utils.rle import parse_rle
 
 IGNORE = 255  # class index of pixels that count neither in a loss nor in a score
+FULL = 254  # a pixel that is all of one class, before averaging; even, so that rounding leaves exactly a half alone
 ToClasses = Callable[[np.ndarray], np.ndarray]
 
 
@@ -126,7 +127,7 @@ def open_labels(case: Case, shape: tuple[int, ...], classes: list[str], to_class
 
 
 class _OneHot(Source):
-    """Class indices as 0 or 255 in one channel a class, then one for IGNORE: their area average is a fraction."""
+    """Class indices as 0 or FULL in one channel a class, then one for IGNORE: their area average is a fraction."""
 
     def __init__(self, labels: Source, classes: int):
         self.labels = labels
@@ -135,7 +136,7 @@ class _OneHot(Source):
         self.channels = classes + 1
 
     def read(self, box: Box, level: int = 0) -> np.ndarray:
-        return (self.labels.read(box) == self.values).astype(np.uint8) * 255
+        return (self.labels.read(box) == self.values).astype(np.uint8) * np.uint8(FULL)
 
 
 class ScaledLabels:
@@ -149,6 +150,6 @@ class ScaledLabels:
         """Class indices box.size, uint8, 0..K and IGNORE."""
         fractions = self._fractions.read(box)
         parts, ignored = fractions[..., :-1], fractions[..., -1]
-        mask = np.where(parts.sum(-1, dtype=np.uint16) >= 128, parts.argmax(-1) + 1, 0).astype(np.uint8)
-        mask[ignored >= 128] = IGNORE
+        mask = np.where(parts.sum(-1, dtype=np.uint16) >= FULL // 2, parts.argmax(-1) + 1, 0).astype(np.uint8)
+        mask[ignored >= FULL // 2] = IGNORE
         return mask

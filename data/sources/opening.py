@@ -10,7 +10,7 @@ from data.cases import Case
 from data.patches.grid import Box
 from data.sources import open_source
 from data.sources.labels import ToClasses, build_mask_rule, open_labels
-from data.sources.source import CroppedSource, Source
+from data.sources.source import CroppedSource, Source, SourceError
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,8 @@ class CaseReader:
             return source
         axes = len(source.shape)
         try:
+            if len(self.crop) != 2 * axes:
+                raise SourceError(f"DATASETS.CROP {self.crop} must hold {2 * axes} numbers for an image of {axes} axes")
             return CroppedSource(source, Box(self.crop[:axes], self.crop[axes:]))
         except ValueError:
             source.close()

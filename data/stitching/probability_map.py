@@ -63,8 +63,8 @@ class ProbabilityMap:
         """The map on the whole image at another shape: level 0, or a smaller copy of it."""
         frame = self.frame
         axes = zip(frame.start_level0, frame.size_level0, frame.shape_level0, shape, strict=True)
-        spans = [(round(a * n / full), max(1, round(size * n / full))) for a, size, full, n in axes]
-        return MapView(self, shape, Box(tuple(a for a, _ in spans), tuple(n for _, n in spans)))
+        spans = [(round(a * n / full), round((a + size) * n / full)) for a, size, full, n in axes]
+        return MapView(self, shape, Box(tuple(a for a, _ in spans), tuple(max(1, b - a) for a, b in spans)))
 
     def on_frame(self, shape: tuple[int, ...]) -> "MapView":
         """The map on the part of the image that it covers, at another shape."""

@@ -55,7 +55,7 @@ def _tiles(mask: MaskView) -> Iterator[np.ndarray]:
 
 
 def _colormap() -> np.ndarray:
-    colours = np.zeros((256, 3), np.uint16)
+    colours = np.full((256, 3), 128, np.uint16)
     known = np.array(PALETTE, np.uint16).reshape(-1, 3)
     colours[: len(known)] = known
     return colours.T * 257

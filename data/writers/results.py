@@ -31,7 +31,7 @@ class Results:
 
     def cleaned(self, case_id: str) -> Path:
         """The map after post-processing."""
-        return self.root / "probabilities" / f"{case_id}_cleaned.zarr"
+        return self.root / "cleaned" / f"{case_id}.zarr"
 
     def mask(self, case_id: str) -> Path:
         """Pyramidal TIFF mask at level 0."""

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from data.patches.dataset import Sample
+from data.sources.labels import IGNORE
 from data.stitching.mask import to_classes
 from data.stitching.sliding_window import Predict
 from utils.atomic import atomic_path
@@ -19,12 +20,13 @@ def write_samples(path: Path, samples: Sequence[Sample], predict: Predict, count
     """A grid of image, truth and prediction at probability 0.5 for `count` samples, annotated ones first."""
     candidates = samples[:: max(1, len(samples) // CANDIDATES)][:CANDIDATES]
     read = [(sample.name, *sample.read()) for sample in candidates]
-    read.sort(key=lambda one: not (one[2] > 0).any())
+    read.sort(key=lambda one: not ((one[2] > 0) & (one[2] != IGNORE)).any())
     rows, titles = [], []
     for name, image, truth in read[:count]:
         probabilities = predict(np.moveaxis(image, -1, 0)[None])[0]
         predicted = to_classes(np.moveaxis(np.rint(255 * probabilities), 0, -1), level=128)
-        dice = count_confusion(predicted > 0, truth > 0).dice
+        known = truth != IGNORE
+        dice = count_confusion((predicted > 0) & known, (truth > 0) & known).dice
         rows.append((image, truth, predicted))
         titles.append(f"{name}   Dice {dice:.3f}")
     with atomic_path(path) as draft:

@@ -15,7 +15,7 @@ class PooledDice(Metric):
 
     def accumulate(self, learn: Learner) -> None:
         """Add a batch: logits and targets (N, K, *)."""
-        logits, targets = torch.Tensor(learn.pred.detach()), learn.yb[0]
+        logits, targets = learn.pred.detach().as_subclass(torch.Tensor), learn.yb[0]
         known = targets != IGNORE
         predicted, truth = (logits > 0) & known, (targets == 1)
         self.both += float((predicted & truth).sum())

@@ -14,10 +14,9 @@ class StopAtNaN(Callback):
 
     def after_loss(self) -> None:
         """Look at the loss of a training batch."""
-        if self.training and not math.isfinite(float(self.loss_grad.detach())):
-            raise TrainingError(
-                f"the loss became {float(self.loss_grad)} in epoch {self.epoch + 1}; try a smaller SOLVER.LR"
-            )
+        loss = float(self.loss_grad.detach())
+        if self.training and not math.isfinite(loss):
+            raise TrainingError(f"the loss became {loss} in epoch {self.epoch + 1}; try a smaller SOLVER.LR")
 
 
 class EarlyStop(Callback):

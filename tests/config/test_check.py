@@ -1,0 +1,118 @@
+import pytest
+
+from config import ConfigError, load_cfg
+from config.check import AT_LEAST_ONE, CHOICES, FRACTIONS, NOT_NEGATIVE, POSITIVE, check_cfg, get
+
+
+def mistakes(*options, paths=(), known=()):
+    try:
+        check_cfg(load_cfg(options=options), paths, known)
+    except ConfigError as error:
+        return error.mistakes
+    return []
+
+
+def test_the_defaults_are_right():
+    assert mistakes() == []
+
+
+@pytest.mark.parametrize("key", CHOICES)
+def test_a_wrong_choice_names_the_right_ones(key):
+    (mistake,) = mistakes(key, "nonsense")
+    assert mistake.startswith(f"{key} is 'nonsense'; choose one of ")
+    assert all(choice in mistake for choice in CHOICES[key])
+
+
+@pytest.mark.parametrize("key", AT_LEAST_ONE)
+def test_sizes_and_counts_are_at_least_one(key):
+    assert any(m.startswith(f"{key} is 0; it must be at least 1") for m in mistakes(key, "0"))
+
+
+@pytest.mark.parametrize("key", NOT_NEGATIVE)
+def test_some_values_are_not_negative(key):
+    assert any(m.startswith(f"{key} is -1") for m in mistakes(key, "-1"))
+
+
+@pytest.mark.parametrize("key", POSITIVE)
+@pytest.mark.parametrize("value", ["0", "-1"])
+def test_some_values_are_above_zero(key, value):
+    assert any(m.startswith(f"{key} is ") and "above 0" in m for m in mistakes(key, value))
+
+
+@pytest.mark.parametrize("key", FRACTIONS)
+def test_fractions_lie_between_zero_and_one(key):
+    for value, count in (("0", 0), ("1", 0), ("1.01", 1), ("-0.01", 1)):
+        assert len(mistakes(key, value)) == count
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
+@pytest.mark.parametrize("key", ["SOLVER.LR", "TEST.TH", "SOLVER.WEIGHT_DECAY", "TILES.REDUCTION", "TILES.SPACING_UM",
+                                 "SOLVER.ENCODER_LR_FACTOR", "AUGMENTATION.FLIP"])  # fmt: skip
+def test_no_value_is_infinite_or_no_number(key, value):
+    assert len(mistakes(key, value)) >= 1
+
+
+def test_every_rule_is_of_an_option_that_exists():
+    cfg = load_cfg()
+    for key in (*CHOICES, *AT_LEAST_ONE, *NOT_NEGATIVE, *POSITIVE, *FRACTIONS):
+        get(cfg, key)
+
+
+@pytest.mark.parametrize(
+    ("options", "part"),
+    [
+        (["INPUT.SIZE_TRAIN", "100"], "INPUT.SIZE_TRAIN is 100; it must be a multiple of 32"),
+        (["TEST.PATCH", "500"], "TEST.PATCH is 500"),
+        (["TEST.PATCH", "64", "TEST.OVERLAP", "64"], "TEST.OVERLAP is 64; it must be smaller than TEST.PATCH (64)"),
+        (["TILES.OVERLAP", "300"], "TILES.OVERLAP is 300"),
+        (["SOLVER.N_FOLDS", "1"], "SOLVER.N_FOLDS is 1; it must be at least 2"),
+        (["SOLVER.FOLDS", "[4]"], "SOLVER.FOLDS is [4]; folds run from 0 to 3"),
+        (["SOLVER.FOLDS", "['a']"], "SOLVER.FOLDS"),
+        (["DATASETS.CLASSES", "[]"], "DATASETS.CLASSES"),
+        (["DATASETS.CLASSES", "['a', 'a']"], "different classes"),
+        (["DATASETS.CLASSES", str([str(n) for n in range(255)])], "1 to 254 different classes"),
+        (["DATASETS.MASK_VALUES", "[[1], [2]]"], "2 lists for 1 classes"),
+        (["DATASETS.MASK_VALUES", "[1]"], "DATASETS.MASK_VALUES is [1]; it must be lists"),
+        (["DATASETS.MASK_VALUES", "[[256]]"], "values 0 to 255"),
+        (["DATASETS.MASK_THRESHOLD", "256"], "DATASETS.MASK_THRESHOLD is 256"),
+        (["DATASETS.CROP", "[1, 2, 3]"], "DATASETS.CROP is [1, 2, 3]; it must be [row, column, rows, columns]"),
+        (["DATASETS.CROP", "[-1, 2, 3, 4]"], "DATASETS.CROP"),
+        (["DATASETS.CROP", "[1, 2, 0, 4]"], "DATASETS.CROP"),
+        (["DATASETS.LAYOUT", "pairs", "DATASETS.IMAGES", "*.png"], "DATASETS.IMAGES is '*.png'; it must hold {name}"),
+        (["INPUT.MEAN", "[0.5]"], "INPUT.MEAN has 1 values for 3 channels"),
+        (["INPUT.STD", "[0.5, 0.5]"], "INPUT.STD has 2 values for 3 channels"),
+        (["INPUT.STD", "[0.5, 0.5, 0]"], "INPUT.STD"),
+        (["INPUT.MEAN", "['a', 'b', 'c']"], "INPUT.MEAN"),
+    ],
+)
+def test_what_cannot_work_is_told(options, part):
+    found = mistakes(*options)
+    assert len(found) == 1
+    assert part in found[0]
+
+
+def test_right_lists_pass():
+    assert (
+        mistakes("DATASETS.CROP", "[28, 320, 1024, 1280]", "INPUT.MEAN", "[0, 0.5, 1]", "INPUT.STD", "[1, 1, 1]") == []
+    )
+    assert mistakes("DATASETS.FOLD_GROUPS", "[['1'], ['2']]", "SOLVER.FOLDS", "[1]") == []
+
+
+def test_missing_paths_are_told_and_empty_ones_are_not(tmp_path):
+    options = [
+        "DATASETS.WSI_FOLDER",
+        str(tmp_path),
+        "DATASETS.LABELS_CSV",
+        str(tmp_path / "gone.csv"),
+        "DATASETS.ID_CSV",
+        "",
+    ]
+    found = mistakes(*options, paths=["DATASETS.WSI_FOLDER", "DATASETS.LABELS_CSV", "DATASETS.ID_CSV"])
+    assert found == [f"DATASETS.LABELS_CSV is {str(tmp_path / 'gone.csv')!r}, which does not exist"]
+
+
+def test_all_mistakes_are_told_at_once():
+    options = ["SOLVER.EPOCHS", "0", "TEST.TTA", "all", "DATASETS.WSI_FOLDER", "/no/such"]
+    found = mistakes(*options, paths=["DATASETS.WSI_FOLDER"], known=["there is no option X"])
+    assert len(found) == 4
+    assert found[0] == "there is no option X"

@@ -1,0 +1,92 @@
+import errno
+import logging
+
+import pytest
+
+from config import ConfigError, load_cfg
+from config.run import describe_environment, exit_code, print_result, run_name, script, start_run
+
+
+@pytest.fixture(autouse=True)
+def _plain_logging():
+    """start_run takes over the root logger; give it back and close the log file."""
+    root = logging.getLogger()
+    before, level = root.handlers[:], root.level
+    yield
+    for handler in [each for each in root.handlers if each not in before]:
+        root.removeHandler(handler)
+        handler.close()
+    root.handlers[:], root.level = before, level
+
+
+def failing(error):
+    @script
+    def main(argv):
+        raise error
+
+    return main([])
+
+
+def test_the_code_of_main_is_the_exit_code():
+    assert script(lambda argv: len(argv))(["a", "b"]) == 2
+
+
+def test_mistakes_of_the_config_exit_with_2_each_on_a_line(capsys):
+    assert failing(ConfigError(["first", "second"])) == 2
+    assert capsys.readouterr().err == "error: first\nerror: second\n"
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM])
+def test_trouble_of_the_machine_exits_with_3(capsys, number):
+    assert failing(OSError(number, "some trouble", "/some/file")) == 3
+    assert capsys.readouterr().err == "error: some trouble: /some/file\n"
+
+
+def test_a_full_disk_without_a_name_says_so(capsys):
+    assert failing(OSError(errno.ENOSPC, "No space left on device")) == 3
+    assert "No space left on device: the output folder" in capsys.readouterr().err
+
+
+def test_ctrl_c_exits_with_130(capsys):
+    assert failing(KeyboardInterrupt()) == 130
+    assert "stopped" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("error", [ValueError("a bug"), FileNotFoundError(errno.ENOENT, "gone", "x"), KeyError("k")])
+def test_a_bug_keeps_its_traceback(error):
+    with pytest.raises(type(error)):
+        failing(error)
+
+
+def test_failed_cases_exit_with_1():
+    assert exit_code([]) == 0
+    assert exit_code({"a"}) == 1
+
+
+def test_a_run_folder_explains_itself(tmp_path):
+    cfg = load_cfg(options=["SOLVER.EPOCHS", "3"])
+    folder = start_run(cfg, tmp_path / "deep" / "run")
+    logging.getLogger("some.module").info("hello")
+    print_result("Dice 0.5")
+    assert load_cfg(str(folder / "config.yaml")) == cfg
+    versions = (folder / "versions.txt").read_text()
+    assert all(name in versions for name in ("commit ", "python 3", "torch ", "numpy ", "tifffile "))
+    log = (folder / "log.txt").read_text()
+    assert "hello" in log
+    assert log.endswith("Dice 0.5\n")
+
+
+def test_results_stand_bare_on_standard_output(tmp_path, capsys):
+    start_run(load_cfg(), tmp_path)
+    print_result("Dice 0.5")
+    assert capsys.readouterr().out.splitlines()[-1] == "Dice 0.5"
+
+
+def test_the_runs_name_is_the_one_asked_for_or_the_time():
+    assert run_name(load_cfg(options=["RUN_NAME", "mine"])) == "mine"
+    assert len(run_name(load_cfg())) == len("2026-01-01_10-00-00")
+
+
+def test_a_library_that_is_not_installed_is_said_so(monkeypatch):
+    monkeypatch.setattr("config.run.LIBRARIES", ("no-such-library",))
+    assert describe_environment()[-1] == "no-such-library not installed"

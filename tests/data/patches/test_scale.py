@@ -1,0 +1,47 @@
+import numpy as np
+import pytest
+
+from data.patches.scale import Scale, build_scale
+from data.sources.source import ArraySource, SourceError
+from tests.slides import make_cfg
+
+
+def image(shape=(1001, 803), spacing_um=None):
+    return ArraySource(np.zeros((*shape, 1), np.uint8), spacing_um)
+
+
+def test_a_reduction_divides_the_sides():
+    assert Scale(4).shape_of(image()) == (250, 201)
+    assert Scale(2.5).shape_of(image()) == (400, 321)
+
+
+def test_a_reduction_does_not_ask_for_the_pixel_size():
+    assert Scale(4).shape_of(image(spacing_um=(0.5, 0.5))) == (250, 201)
+
+
+def test_a_pixel_size_gives_the_reduction():
+    assert Scale(0, 2.0).reduction_of(image(spacing_um=(0.5, 0.5))) == 4
+    assert Scale(0, 2.0).shape_of(image(spacing_um=(0.25, 0.25))) == (125, 100)
+
+
+def test_a_pixel_size_counts_before_the_reduction_where_the_image_states_its_own():
+    both = Scale(10, 2.0)
+    assert both.reduction_of(image(spacing_um=(0.5, 0.5))) == 4
+    assert both.reduction_of(image()) == 10
+
+
+def test_without_a_pixel_size_the_error_says_what_to_set():
+    with pytest.raises(SourceError, match=r"no pixel size; set DATASETS\.SPACING_UM"):
+        Scale(0, 2.0).reduction_of(image())
+
+
+@pytest.mark.parametrize(
+    ("scale", "suffix"), [(Scale(4.0), "red4"), (Scale(2.5), "red2.5"), (Scale(0, 2.0), "2um"), (Scale(4, 0.5), "red4")]
+)
+def test_the_suffix_names_the_scale(scale, suffix):
+    assert scale.suffix == suffix
+
+
+def test_the_config_gives_a_pixel_size_or_a_reduction():
+    assert build_scale(make_cfg()) == Scale(4.0)
+    assert build_scale(make_cfg(TILES_SPACING_UM=2.0, TILES_REDUCTION=8.0)) == Scale(0.0, 2.0)

@@ -1,0 +1,75 @@
+import numpy as np
+import pytest
+
+from data.patches.grid import Box, whole
+from data.patches.tissue import KEEP_ALL, TissueMap, TissueRule, build_tissue_rule, find_tissue, shrunk_shape
+from data.sources.source import ArraySource
+from tests.slides import make_cfg
+
+GLASS, PINK = (240, 240, 240), (200, 100, 150)
+
+
+def half_tissue(shape=(40, 60)):
+    image = np.full((*shape, 3), GLASS, np.uint8)
+    image[:, : shape[1] // 2] = PINK
+    return image
+
+
+def test_coloured_pixels_are_tissue_and_grey_ones_are_glass():
+    found = find_tissue(ArraySource(half_tissue()), longest_px=60, saturation=20)
+    assert found.mask.shape == (40, 60)
+    assert found.mask[:, :29].all()
+    assert not found.mask[:, 31:].any()
+
+
+def test_saturation_is_a_share_of_the_brightest_channel():
+    image = np.zeros((5, 5, 3), np.uint8)
+    image[...] = (100, 90, 80)  # 255 * 20 / 100 = 51
+    source = ArraySource(image)
+    assert find_tissue(source, 5, 51).mask.all()
+    assert not find_tissue(source, 5, 52).mask.any()
+
+
+def test_black_and_white_are_no_tissue():
+    for value in (0, 255):
+        assert not find_tissue(ArraySource(np.full((9, 9, 3), value, np.uint8)), 9, 1).mask.any()
+
+
+def test_a_single_coloured_pixel_is_dust():
+    image = np.full((9, 9, 3), GLASS, np.uint8)
+    image[4, 4] = PINK
+    assert not find_tissue(ArraySource(image), 9, 20).mask.any()
+
+
+def test_an_image_without_colour_is_tissue_everywhere():
+    assert find_tissue(ArraySource(np.zeros((40, 60, 1), np.uint8)), 30, 20).mask.tolist() == np.ones((20, 30)).tolist()
+
+
+def test_the_share_of_a_box_is_taken_at_any_shape():
+    tissue = TissueMap(np.array([[True, False], [True, True]]))
+    assert tissue.fraction(whole((100, 100)), (100, 100)) == 0.75
+    assert tissue.fraction(Box((0, 0), (50, 50)), (100, 100)) == 1
+    assert tissue.fraction(Box((0, 50), (50, 50)), (100, 100)) == 0
+    assert tissue.fraction(Box((0, 0), (500, 500)), (100, 100)) == 0.75  # only what lies inside counts
+
+
+def test_a_tiny_box_on_a_tiny_map_has_a_share():
+    assert TissueMap(np.ones((1, 1), bool)).fraction(Box((3, 7), (1, 1)), (9, 9)) == 1
+
+
+@pytest.mark.parametrize(
+    ("shape", "shrunk"), [((3000, 1500), (1000, 500)), ((500, 800), (500, 800)), ((9, 9000), (1, 1000))]
+)
+def test_the_picture_keeps_the_proportions_and_is_never_enlarged(shape, shrunk):
+    assert shrunk_shape(shape, 1000) == shrunk
+
+
+def test_a_rule_of_zero_seeks_no_tissue():
+    source = ArraySource(half_tissue())
+    assert KEEP_ALL.find(source) is None
+    assert TissueRule(0.05, 20, 60).find(source).mask.any()
+
+
+def test_slides_have_glass_and_photographs_have_none():
+    assert build_tissue_rule(make_cfg(TILES_MIN_TISSUE=0.3)) == TissueRule(0.3, 20, 1024)
+    assert build_tissue_rule(make_cfg(DATASETS_LAYOUT="pairs")).min_fraction == 0

@@ -1,0 +1,142 @@
+import numpy as np
+import pytest
+
+from data.patches.grid import Box, whole
+from data.sources import source as source_module
+from data.sources.source import ArraySource, CroppedSource, ScaledSource, Source, SourceError, best_level, model_shape
+from tests.slides import noise
+
+
+class Levels(Source):
+    """Arrays as levels, remembering what was read."""
+
+    def __init__(self, *arrays):
+        self.arrays = arrays
+        self.level_shapes = tuple(array.shape[:-1] for array in arrays)
+        self.channels = arrays[0].shape[-1]
+        self.read_pixels = []
+        self.used = set()
+
+    def read(self, box, level=0):
+        assert box.within(self.level_shapes[level]) == box
+        self.used.add(level)
+        self.read_pixels.append(int(np.prod(box.size)))
+        return self.arrays[level][box.slices]
+
+
+def area_average(image, shape):
+    """Slow exact area average of (rows, columns, channels): repeat each pixel, then take means of equal blocks."""
+    rows, columns = shape
+    large = image.repeat(rows, 0).repeat(columns, 1).astype(np.float64)
+    blocks = large.reshape(rows, image.shape[0], columns, image.shape[1], -1)
+    return np.rint(blocks.mean((1, 3))).astype(np.uint8)
+
+
+@pytest.mark.parametrize("shape", [(31, 47), (7, 11), (10, 20), (1, 1), (31, 20)])
+def test_a_scaled_image_is_the_area_average_of_the_whole(shape):
+    image = noise(31, 47, 3)
+    scaled = ScaledSource(ArraySource(image), shape).read(whole(shape))
+    assert scaled.dtype == np.uint8
+    exact = area_average(image, shape)
+    assert np.abs(scaled.astype(int) - exact).max() <= 1  # halves may round either way
+    assert (scaled == exact).mean() > 0.97
+
+
+@pytest.mark.parametrize("shape", [(31, 47), (13, 20), (62, 50)])
+def test_boxes_read_apart_equal_the_whole_bit_for_bit(shape):
+    view = ScaledSource(ArraySource(noise(31, 47, 3)), shape)
+    every = view.read(whole(shape))
+    for row in range(0, shape[0] - 4, 5):
+        for column in range(0, shape[1] - 6, 7):
+            box = Box((row, column), (4, 6))
+            np.testing.assert_array_equal(view.read(box), every[box.slices])
+
+
+@pytest.mark.parametrize("at_once", [1, 100, 1000])
+def test_reading_in_strips_changes_nothing_and_bounds_what_is_held(monkeypatch, at_once):
+    source = Levels(noise(93, 41, 3))
+    expected = ScaledSource(source, (23, 10)).read(whole((23, 10)))
+    source.read_pixels.clear()
+    monkeypatch.setattr(source_module, "PIXELS_AT_ONCE", at_once)
+    np.testing.assert_array_equal(ScaledSource(source, (23, 10)).read(whole((23, 10))), expected)
+    assert max(source.read_pixels) <= max(at_once, 41 * 6) * 1.5
+
+
+def test_a_volume_is_scaled_and_padded_like_a_picture():
+    volume = noise(9, 10, 11, 2)
+    view = ScaledSource(ArraySource(volume), (3, 5, 11))
+    expected = np.rint(volume.reshape(3, 3, 5, 2, 11, 2).mean((1, 3)))
+    assert np.abs(view.read(whole((3, 5, 11))).astype(int) - expected).max() <= 1
+    padded = view.read(Box((0, 0, 0), (4, 8, 12)))
+    np.testing.assert_array_equal(
+        padded, np.pad(view.read(whole((3, 5, 11))), [(0, 1), (0, 3), (0, 1), (0, 0)], "symmetric")
+    )
+
+
+def test_at_its_own_shape_an_image_comes_out_as_it_is():
+    image = noise(31, 47, 3)
+    np.testing.assert_array_equal(
+        ScaledSource(ArraySource(image), (31, 47)).read(Box((3, 4), (10, 20))), image[3:13, 4:24]
+    )
+
+
+def test_a_box_past_the_edge_is_mirrored_once():
+    image = np.arange(12, dtype=np.uint8).reshape(3, 4, 1)
+    pixels = ScaledSource(ArraySource(image), (3, 4)).read(Box((0, 0), (5, 6)))[..., 0]
+    assert pixels.tolist() == [
+        [0, 1, 2, 3, 3, 2],
+        [4, 5, 6, 7, 7, 6],
+        [8, 9, 10, 11, 11, 10],
+        [8, 9, 10, 11, 11, 10],
+        [4, 5, 6, 7, 7, 6],
+    ]
+
+
+def test_a_box_past_the_first_pixel_is_mirrored_too():
+    image = np.arange(4, dtype=np.uint8).reshape(1, 4, 1)
+    assert ScaledSource(ArraySource(image), (1, 4)).read(Box((0, -2), (1, 4)))[0, :, 0].tolist() == [1, 0, 0, 1]
+
+
+def test_an_image_far_smaller_than_the_box_fills_it():
+    pixels = ScaledSource(ArraySource(np.array([[[5], [9]]], np.uint8)), (1, 2)).read(Box((0, 0), (3, 9)))
+    assert pixels[..., 0].tolist() == [[5, 9, 9, 5, 5, 9, 9, 5, 5]] * 3
+
+
+@pytest.mark.parametrize(
+    ("shape", "level"),
+    [((100, 80), 0), ((51, 40), 0), ((50, 40), 1), ((30, 30), 1), ((25, 20), 2), ((3, 3), 2), ((200, 160), 0)],
+)
+def test_the_smallest_level_that_is_large_enough_is_read(shape, level):
+    source = Levels(noise(100, 80, 3), noise(50, 40, 3), noise(25, 20, 3))
+    assert best_level(source, shape) == level
+    ScaledSource(source, shape).read(Box((0, 0), (1, 1)))
+    assert source.used == {level}
+
+
+@pytest.mark.parametrize(
+    ("reduction", "shape"),
+    [(1, (101, 67)), (2, (50, 33)), (4, (25, 17)), (3, (34, 22)), (2.5, (40, 27)), (1000, (1, 1))],
+)
+def test_the_shape_of_the_network_is_that_of_a_level_close_by_or_the_rounded_one(reduction, shape):
+    source = Levels(noise(101, 67, 3), noise(50, 33, 3))
+    assert model_shape(source, reduction) == shape
+
+
+def test_a_crop_counts_from_its_corner_and_remembers_its_frame():
+    image = noise(20, 30, 3)
+    crop = CroppedSource(ArraySource(image, spacing_um=(0.5, 0.5)), Box((3, 4), (10, 20)))
+    assert (crop.shape, crop.channels, crop.spacing_um) == ((10, 20), 3, (0.5, 0.5))
+    assert crop.frame_level0 == (Box((3, 4), (10, 20)), (20, 30))
+    np.testing.assert_array_equal(crop.read(whole(crop.shape)), image[3:13, 4:24])
+    np.testing.assert_array_equal(crop.read(Box((1, 2), (3, 4))), image[4:7, 6:10])
+
+
+def test_an_image_without_a_crop_is_its_own_frame():
+    source = ArraySource(noise(20, 30, 3))
+    assert source.frame_level0 == (Box((0, 0), (20, 30)), (20, 30))
+
+
+@pytest.mark.parametrize("box", [Box((11, 0), (10, 30)), Box((0, 0), (20, 31)), Box((-1, 0), (5, 5))])
+def test_a_crop_past_the_image_is_refused(box):
+    with pytest.raises(SourceError, match=r"DATASETS\.CROP"):
+        CroppedSource(ArraySource(noise(20, 30, 3)), box)

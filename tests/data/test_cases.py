@@ -1,0 +1,249 @@
+import pytest
+
+from data.cases import Case, list_cases, list_test_cases, match_files
+from tests.slides import make_cfg
+from utils.tables import TableError
+
+
+def touch(folder, *names):
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+
+
+def slides_cfg(tmp_path, csv="", ids="", **options):
+    """A config whose slides lie in tmp_path/slides, with label and id tables of the given text."""
+    for name, text in (("labels", csv), ("ids", ids)):
+        (tmp_path / f"{name}.csv").write_text(text)
+    if ids:
+        options["DATASETS_ID_CSV"] = str(tmp_path / "ids.csv")
+    folder, labels = str(tmp_path / "slides"), str(tmp_path / "labels.csv")
+    paths = {"DATASETS_WSI_FOLDER": folder, "DATASETS_LABELS_CSV": labels, "TEST_WSI_FOLDER": folder}
+    return make_cfg(**paths, **options)
+
+
+def pairs_cfg(tmp_path, **options):
+    folder = str(tmp_path)
+    return make_cfg(DATASETS_LAYOUT="pairs", DATASETS_WSI_FOLDER=folder, TEST_WSI_FOLDER=folder, **options)
+
+
+def ids(table):
+    return [case.id for case in table.cases]
+
+
+def problems(table):
+    return [(problem.id, problem.file, problem.message) for problem in table.problems]
+
+
+def test_slides_are_paired_with_the_rows_of_the_table_and_sorted(tmp_path):
+    touch(tmp_path / "slides", "b.tiff", "a.tif", "C.TIF", "notes.txt", "b.png")
+    table = list_cases(slides_cfg(tmp_path, "id,encoding\na,1 2\nb,3 4\nC,\n"))
+    assert table.problems == []
+    assert table.cases == [
+        Case("C", tmp_path / "slides/C.TIF", {"object": ""}, group="C"),
+        Case("a", tmp_path / "slides/a.tif", {"object": "1 2"}, group="a"),
+        Case("b", tmp_path / "slides/b.tiff", {"object": "3 4"}, group="b"),
+    ]
+
+
+@pytest.mark.parametrize("name", ["001", "1e5", "NA", "nan", "1.0", "None", "-5"])
+def test_ids_that_look_like_numbers_or_gaps_stay_text(tmp_path, name):
+    touch(tmp_path / "slides", f"{name}.tif")
+    cfg = slides_cfg(tmp_path, f"id,encoding\n{name},1 2\n", f"id,group\n{name},007\n")
+    table = list_cases(cfg)
+    assert [(case.id, case.labels, case.group) for case in table.cases] == [(name, {"object": "1 2"}, "007")]
+    assert not table.problems
+
+
+def test_hidden_files_are_no_cases(tmp_path):
+    touch(tmp_path / "slides", "a.tif", "._a.tif", ".tif")
+    table = list_cases(slides_cfg(tmp_path, "id,encoding\na,1 2\n"))
+    assert ids(table) == ["a"]
+    assert not table.problems
+
+
+def test_the_column_of_the_run_lengths_and_the_classes_are_options(tmp_path):
+    touch(tmp_path / "slides", "a.tif")
+    text = "id,class,rle\na,cortex,1 2\na,medulla,5 6\n"
+    cfg = slides_cfg(tmp_path, text, DATASETS_RLE_COLUMN="rle", DATASETS_CLASSES=["cortex", "medulla", "vessel"])
+    assert list_cases(cfg).cases[0].labels == {"cortex": "1 2", "medulla": "5 6"}
+
+
+def test_a_table_without_the_column_is_an_error_naming_both(tmp_path):
+    touch(tmp_path / "slides", "a.tif")
+    with pytest.raises(TableError, match=r"labels\.csv has no column \['encoding'\]"):
+        list_cases(slides_cfg(tmp_path, "id,rle\na,1 2\n"))
+
+
+def test_an_id_in_two_files_is_one_problem_a_file_and_no_case(tmp_path):
+    touch(tmp_path / "slides", "a.tif", "a.tiff", "b.tif")
+    table = list_cases(slides_cfg(tmp_path, "id,encoding\na,1 2\nb,3 4\n"))
+    assert ids(table) == ["b"]
+    assert problems(table) == [(("a"), f"a.{end}", "is one of several files with this id") for end in ("tif", "tiff")]
+
+
+def test_a_row_that_repeats_an_id_is_a_problem_and_neither_is_used(tmp_path):
+    touch(tmp_path / "slides", "a.tif", "b.tif")
+    table = list_cases(slides_cfg(tmp_path, "id,encoding\na,1 2\nb,3 4\na,9 9\n"))
+    assert ids(table) == ["b"]
+    assert problems(table) == [("a", "labels.csv", "line 4 repeats this id")]
+
+
+def test_a_row_without_a_slide_is_a_problem(tmp_path):
+    touch(tmp_path / "slides", "a.tif")
+    table = list_cases(slides_cfg(tmp_path, "id,encoding\na,1 2\ngone,3 4\n"))
+    assert ids(table) == ["a"]
+    assert problems(table) == [("gone", "labels.csv", "line 3 has no image of this id beside it")]
+
+
+def test_a_slide_without_a_row_cannot_be_learnt_from_but_can_be_predicted(tmp_path):
+    touch(tmp_path / "slides", "a.tif", "b.tif")
+    cfg = slides_cfg(tmp_path, "id,encoding\na,1 2\n", TEST_LABELS_CSV=str(tmp_path / "labels.csv"))
+    table = list_cases(cfg)
+    assert ids(table) == ["a"]
+    assert problems(table) == [("b", "b.tif", "has no labels")]
+    test = list_test_cases(cfg)
+    assert [case.labels for case in test.cases] == [{"object": "1 2"}, None]
+    assert not test.problems
+
+
+def test_an_unknown_class_is_a_problem_that_names_the_known(tmp_path):
+    touch(tmp_path / "slides", "a.tif")
+    table = list_cases(slides_cfg(tmp_path, "id,class,encoding\na,objekt,1 2\n"))
+    assert ids(table) == []
+    assert problems(table) == [("a", "labels.csv", "line 2 has class 'objekt'; choose of ['object']")]
+
+
+def test_slides_without_a_table_have_no_labels(tmp_path):
+    touch(tmp_path / "slides", "a.tif")
+    assert list_test_cases(slides_cfg(tmp_path)).cases[0].labels is None
+
+
+def test_a_folder_of_masks_takes_the_place_of_the_table(tmp_path):
+    touch(tmp_path / "slides", "a.tif", "b.tif")
+    touch(tmp_path / "masks", "a.png", "c.png", "b.txt")
+    table = list_cases(slides_cfg(tmp_path, DATASETS_LABELS_FOLDER=str(tmp_path / "masks")))
+    assert [(case.id, case.labels) for case in table.cases] == [("a", tmp_path / "masks/a.png")]
+    assert problems(table) == [("b", "b.tif", "has no labels")]
+
+
+def test_the_id_table_picks_cases_and_gives_groups_and_splits(tmp_path):
+    touch(tmp_path / "slides", *(f"{name}.tif" for name in "abcd"))
+    csv = "id,encoding\n" + "".join(f"{name},1 2\n" for name in "abcd")
+    cfg = slides_cfg(tmp_path, csv, "id,group,split\na,p1,\nb,p1,train\nc,,test\n", TEST_SPLIT="test")
+    table = list_cases(cfg)
+    assert [(case.id, case.group, case.split) for case in table.cases] == [("a", "p1", ""), ("b", "p1", "train")]
+    assert not table.problems
+    test = list_test_cases(cfg)
+    assert [(case.id, case.group, case.split) for case in test.cases] == [("c", "c", "test")]
+
+
+def test_without_a_split_to_test_every_case_is_predicted(tmp_path):
+    touch(tmp_path / "slides", "a.tif", "b.tif")
+    assert ids(list_test_cases(slides_cfg(tmp_path, ids="id,split\na,train\nb,test\n"))) == ["a", "b"]
+
+
+def test_an_id_without_a_file_is_a_problem_of_its_own_split_alone(tmp_path):
+    touch(tmp_path / "slides", "a.tif", "b.tif")
+    text = "id,split\na,train\nb,test\ngone1,train\ngone2,test\n"
+    cfg = slides_cfg(tmp_path, "id,encoding\na,1 2\n", text, TEST_SPLIT="test")
+    assert problems(list_cases(cfg)) == [("gone1", "ids.csv", "has no image file")]
+    assert problems(list_test_cases(cfg)) == [("gone2", "ids.csv", "has no image file")]
+
+
+def test_a_slide_held_out_for_the_test_needs_no_labels(tmp_path):
+    touch(tmp_path / "slides", "a.tif", "b.tif")
+    table = list_cases(slides_cfg(tmp_path, "id,encoding\na,1 2\n", "id,split\na,train\nb,test\n"))
+    assert ids(table) == ["a"]
+    assert not table.problems
+
+
+def test_an_id_named_twice_is_a_problem_and_is_on_no_side(tmp_path):
+    touch(tmp_path / "slides", "a.tif", "b.tif")
+    cfg = slides_cfg(tmp_path, "id,encoding\na,1 2\nb,1 2\n", "id,split\na,train\nb,train\na,test\n", TEST_SPLIT="test")
+    assert ids(list_cases(cfg)) == ["b"]
+    assert ids(list_test_cases(cfg)) == []
+    assert problems(list_cases(cfg)) == [("a", "ids.csv", "is named by several rows")]
+
+
+def test_what_the_id_table_leaves_out_is_no_problem(tmp_path):
+    touch(tmp_path / "slides", "a.tif", "b.tif", "b.tiff", "c.tif")
+    assert not list_cases(slides_cfg(tmp_path, "id,encoding\na,1 2\ngone,1 2\n", "id\na\n")).problems
+
+
+def test_each_case_may_be_its_own_group(tmp_path):
+    touch(tmp_path / "slides", "a.tif", "b.tif")
+    csv = "id,encoding\na,1 2\nb,1 2\n"
+    cfg = slides_cfg(tmp_path, csv, "id,group\na,p\nb,p\n", DATASETS_GROUP_BY="id")
+    assert [case.group for case in list_cases(cfg).cases] == ["a", "b"]
+
+
+def test_pairs_are_matched_by_name(tmp_path):
+    touch(
+        tmp_path, "images/x1.png", "images/x2.JPG", "images/x3.png", "masks/x1.png", "masks/x2.bmp", "images/._x1.png"
+    )
+    touch(tmp_path, "images/read.me", "masks/x9.png", "images/deep/x1.png")
+    table = list_cases(pairs_cfg(tmp_path))
+    assert table.cases == [
+        Case("x1", tmp_path / "images/x1.png", tmp_path / "masks/x1.png", group="x1"),
+        Case("x2", tmp_path / "images/x2.JPG", tmp_path / "masks/x2.bmp", group="x2"),
+    ]
+    assert problems(table) == [("x3", "x3.png", "has no labels")]
+
+
+def test_group_and_name_make_the_id_and_pair_the_masks(tmp_path):
+    touch(
+        tmp_path,
+        "v1/frames/f1.png",
+        "v1/truth/f1_mask.png",
+        "v2/frames/f1.png",
+        "v2/truth/f1_mask.png",
+        "v2/frames/f2.png",
+    )
+    masks = "{group}/truth/{name}_mask.png"
+    table = list_cases(pairs_cfg(tmp_path, DATASETS_IMAGES="{group}/frames/{name}.png", DATASETS_MASKS=masks))
+    assert [(case.id, case.group) for case in table.cases] == [("v1_f1", "v1"), ("v2_f1", "v2")]
+    assert table.cases[1].labels == tmp_path / "v2/truth/f1_mask.png"
+    assert problems(table) == [("v2_f2", "f2.png", "has no labels")]
+
+
+def test_two_endings_of_one_name_are_a_problem(tmp_path):
+    touch(tmp_path, "images/x.png", "images/x.jpg", "masks/x.png")
+    table = list_cases(pairs_cfg(tmp_path))
+    assert ids(table) == []
+    assert {problem.id for problem in table.problems} == {"x"}
+
+
+def test_group_and_name_that_give_one_id_are_a_problem(tmp_path):
+    touch(tmp_path, "a_b/c.png", "a/b_c.png")
+    table = list_test_cases(pairs_cfg(tmp_path, DATASETS_IMAGES="{group}/{name}.png"))
+    assert ids(table) == []
+    assert len(table.problems) == 2
+
+
+def test_pairs_without_masks_can_be_predicted(tmp_path):
+    touch(tmp_path, "images/x.png")
+    assert list_test_cases(pairs_cfg(tmp_path, DATASETS_MASKS="")).cases[0].labels is None
+
+
+def test_a_name_may_hold_dots_and_signs(tmp_path):
+    touch(tmp_path, "images/a.b(1)+[2].png", "masks/a.b(1)+[2].png")
+    assert ids(list_cases(pairs_cfg(tmp_path))) == ["a.b(1)+[2]"]
+
+
+def test_signs_of_a_pattern_stand_for_themselves(tmp_path):
+    touch(tmp_path, "in.put/x.png", "inXput/y.png")
+    assert match_files(tmp_path, "in.put/{name}.png") == [(("", "x"), tmp_path / "in.put/x.png")]
+
+
+def test_a_star_never_crosses_a_folder(tmp_path):
+    touch(tmp_path, "images/a/x.png", "images/x.png")
+    assert [path.name for _, path in match_files(tmp_path, "images/*/{name}.png")] == ["x.png"]
+    assert match_files(tmp_path, "images/{name}.*") == [(("", "x"), tmp_path / "images/x.png")]
+
+
+def test_no_file_gives_an_empty_table(tmp_path):
+    (tmp_path / "slides").mkdir()
+    assert list_test_cases(slides_cfg(tmp_path)).cases == []
+    assert list_cases(pairs_cfg(tmp_path)).cases == []

@@ -1,0 +1,135 @@
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from config import load_cfg
+from data.cases import Case
+from data.scoring import SCORE_COLUMNS, CaseScore, ObjectCounts
+from data.sources.opening import build_reader
+from data.sources.source import SourceError
+from data.stitching.probability_map import Frame, ProbabilityMap
+from data.writers.results import Results, evaluate_case, write_results_report, write_scores
+from utils.failures import Failure
+from utils.metrics import Confusion
+
+
+def make_case(folder, case_id="a", labelled=True):
+    folder.mkdir(exist_ok=True)
+    Image.fromarray(np.full((64, 96, 3), 150, np.uint8)).save(folder / f"{case_id}.png")
+    mask = np.zeros((64, 96), np.uint8)
+    mask[16:48, 16:48] = 255
+    Image.fromarray(mask).save(folder / f"{case_id}_mask.png")
+    values = np.zeros((1, 32, 48), np.uint8)
+    values[0, 8:24, 8:16] = 200
+    frame = Frame((0, 0), (64, 96), (64, 96), ("object",))
+    case = Case(case_id, folder / f"{case_id}.png", folder / f"{case_id}_mask.png" if labelled else None)
+    return case, ProbabilityMap(values, frame)
+
+
+def score(case_id, dice_parts=(5, 5, 5), name="object"):
+    return CaseScore(case_id, name, Confusion(*dice_parts), 3.5, 2.5, ObjectCounts(3, 2, 1))
+
+
+@pytest.fixture
+def reader():
+    return build_reader(load_cfg())
+
+
+def test_every_product_has_a_path_of_its_own():
+    results = Results(Path("out"))
+    kinds = (
+        results.probabilities,
+        results.cleaned,
+        results.mask,
+        results.run_lengths,
+        results.overlay,
+        results.triptych,
+    )
+    paths = {kind(case_id) for kind in kinds for case_id in ("a", "b", "a.b", "a_cleaned", "1")}
+    assert len(paths) == len(kinds) * 5
+    assert all(Path("out") in path.parents for path in paths)
+
+
+def test_a_labelled_case_is_scored_and_drawn(tmp_path, reader):
+    case, probabilities = make_case(tmp_path / "in")
+    results = Results(tmp_path / "out")
+    (found,) = evaluate_case(case, reader, probabilities, 0.5, results, 64)
+    assert found.id == "a"
+    assert found.confusion.false_positive <= 16 * 2  # the outline of the smaller map
+    assert found.confusion.recall == pytest.approx(0.5, abs=0.05)
+    with Image.open(results.overlay("a")) as overlay, Image.open(results.triptych("a")) as triptych:
+        assert max(overlay.size) == 64
+        assert triptych.format == "PNG"
+
+
+def test_an_unlabelled_case_is_drawn_but_not_scored(tmp_path, reader):
+    case, probabilities = make_case(tmp_path / "in", labelled=False)
+    results = Results(tmp_path / "out")
+    assert evaluate_case(case, reader, probabilities, 0.5, results, 64) == []
+    assert results.overlay("a").is_file()
+    assert not results.triptych("a").exists()
+
+
+def test_labels_of_another_size_are_refused(tmp_path, reader):
+    case, probabilities = make_case(tmp_path / "in")
+    Image.fromarray(np.zeros((10, 10), np.uint8)).save(case.labels)
+    with pytest.raises(SourceError, match="a_mask"):
+        evaluate_case(case, reader, probabilities, 0.5, Results(tmp_path / "out"), 64)
+
+
+def test_scores_are_a_line_a_case_and_a_pooled_line(tmp_path):
+    write_scores(tmp_path / "scores.csv", [score("001"), score("NA", (5, 0, 0))], ["object"])
+    table = pd.read_csv(tmp_path / "scores.csv", dtype=str, keep_default_na=False)
+    assert list(table) == SCORE_COLUMNS
+    assert table["id"].tolist() == ["001", "NA", "(pooled)"]
+    assert table["dice"].tolist() == ["0.5", "1", "0.666667"]
+    assert table["hausdorff"].tolist() == ["3.5", "3.5", ""]
+    assert table["objects_true"].tolist() == ["3", "3", "6"]
+
+
+def report(tmp_path, ids, scores=(), failures=(), **options):
+    results = Results(tmp_path)
+    for case_id in ids:
+        results.overlay(case_id).parent.mkdir(exist_ok=True)
+        Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(results.overlay(case_id))
+    page = write_results_report(
+        results, "Title", ids, list(scores), ["object"], 0.42, list(failures), "A: <b>", **options
+    )
+    return page.read_text(encoding="utf-8")
+
+
+def test_the_report_needs_no_network(tmp_path):
+    html = report(tmp_path, ["a"], [score("a")])
+    assert not re.findall(r"""(?:src|href|url)\s*[=(]\s*["']?\s*(?:https?:)?//""", html)
+    assert "@import" not in html
+    assert not re.search(r"<(?:script|link|iframe)[^>]+(?:src|href)=", html)
+
+
+def test_the_report_names_scores_failures_threshold_and_config(tmp_path):
+    html = report(tmp_path, ["a", "b"], [score("a"), score("b")], [Failure("<bad>", "bad.tif", "is no readable TIFF")])
+    for text in ("0.500", "0.420", "&lt;bad&gt;", "is no readable TIFF", "A: &lt;b&gt;", "(pooled)", "b, Dice 0.500"):
+        assert text in html, text
+
+
+def test_the_report_shows_the_worst_cases_where_there_are_many(tmp_path):
+    scores = [score(f"case{number:02d}", (number, 30 - number, 30)) for number in range(30)]
+    html = report(tmp_path, [each.id for each in scores], scores)
+    assert "case00, Dice 0.000" in html
+    assert "case23, Dice" in html
+    assert "case24, Dice" not in html
+    assert "24 of lowest Dice" in html
+
+
+@pytest.mark.parametrize("failures", [[], [Failure("a", "a.tif", "is damaged")]])
+def test_without_a_case_the_report_says_so(tmp_path, failures):
+    assert "No case was predicted" in report(tmp_path, [], [], failures)
+
+
+def test_without_labels_the_report_has_pictures_and_no_scores(tmp_path):
+    html = report(tmp_path, ["a"])
+    assert "Dice" not in html
+    assert "data:image" in html

@@ -1,0 +1,36 @@
+import random
+
+import numpy as np
+import pytest
+import torch
+
+from utils.seed import seed_everything
+
+
+@pytest.fixture(autouse=True)
+def chance_as_before():
+    states = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    flags = torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic
+    yield
+    random.setstate(states[0])
+    np.random.set_state(states[1])
+    torch.set_rng_state(states[2])
+    torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = flags
+
+
+def draw():
+    return random.random(), float(np.random.random()), float(torch.rand(1))
+
+
+def test_one_seed_repeats_every_source_of_chance():
+    seed_everything(5)
+    first = draw()
+    seed_everything(5)
+    assert draw() == first
+
+
+def test_another_seed_changes_every_source_of_chance():
+    seed_everything(5)
+    first = draw()
+    seed_everything(6)
+    assert all(a != b for a, b in zip(first, draw(), strict=True))
