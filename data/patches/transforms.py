@@ -1,5 +1,7 @@
 """Augmentation of 2-D patches by albumentations, each kind with its probability from the config."""
 
+import random
+
 import albumentations as A
 import cv2
 import numpy as np
@@ -46,10 +48,11 @@ def build_transform(cfg: CfgNode) -> Transform:
     Pixels that a warp brings in from outside mirror the image; their mask is IGNORE.
     """
     steps = [step for step in [*_geometry(cfg.AUGMENTATION), *_appearance(cfg)] if step.p > 0]
-    pipeline = A.Compose(steps, seed=cfg.SEED)
+    pipeline = A.Compose(steps)
 
     def transform(image: np.ndarray, mask: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        pipeline.set_random_seed(seed)
+        # one pair of generators for all steps: set_random_seed would give each the same draws, and so tie them together
+        pipeline.set_random_state(np.random.default_rng(seed), random.Random(seed))
         changed = pipeline(image=image, mask=mask)
         pixels = changed["image"]
         return pixels[..., None] if pixels.ndim == 2 else pixels, changed["mask"]
