@@ -84,6 +84,7 @@ def predict_cases(
     from data.patches.scale import Scale
     from data.sources.opening import build_reader
     from data.stitching.case import build_inference, predict_case
+    from data.stitching.postprocess import clean_case
     from data.writers.results import evaluate_case
     from model.predictor import Predictor, best_device
     from utils.progress import track
@@ -96,25 +97,13 @@ def predict_cases(
     for case in track(cases, "cases", len(cases)):
         with failures.guard(case.id, case.image.name):
             raw = predict_case(case, reader, inference, predictor, results.probabilities(case.id), track)
-            probabilities = clean(cfg, raw, results.cleaned(case.id), threshold)
+            cleaned = results.cleaned(case.id)
+            probabilities = clean_case(raw, cleaned, threshold, cfg.TEST.MIN_OBJECT, cfg.TEST.MAX_HOLE)
             write_masks(results, case.id, probabilities, threshold)
             scores += evaluate_case(case, reader, probabilities, threshold, results, cfg.TEST.OVERLAY_PX)
             done.append(case.id)
             log.info("%s: predicted", case.id)
     return done, scores
-
-
-def clean(cfg: CfgNode, raw: "ProbabilityMap", path: Path, threshold: float) -> "ProbabilityMap":
-    """The map without small objects and holes, where TEST.MIN_OBJECT or TEST.MAX_HOLE ask for it."""
-    from data.stitching.postprocess import clean_map
-    from data.stitching.probability_map import open_map
-    from utils.atomic import atomic_path
-
-    if not (cfg.TEST.MIN_OBJECT or cfg.TEST.MAX_HOLE):
-        return raw
-    with atomic_path(path) as draft:
-        clean_map(raw, draft, threshold, cfg.TEST.MIN_OBJECT, cfg.TEST.MAX_HOLE)
-    return open_map(path)
 
 
 def write_masks(results: "Results", case_id: str, probabilities: "ProbabilityMap", threshold: float) -> None:
@@ -143,6 +132,7 @@ def write_tables(
 
     classes = list(cfg.DATASETS.CLASSES)
     join_rle(results.root / "output.csv", [results.run_lengths(case_id) for case_id in done], classes)
+    (results.root / "scores.csv").unlink(missing_ok=True)  # of an earlier run that had labels
     if scores:
         write_scores(results.root / "scores.csv", scores, classes)
     failures.write(results.root / "failures.csv")

@@ -1,4 +1,4 @@
-"""Tiles, pairs or volumes -> one checkpoint and history a fold, and out-of-fold masks of whole cases."""
+"""Tiles or pairs -> one checkpoint and history a fold, and out-of-fold masks of whole cases."""
 
 import logging
 import sys
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from yacs.config import CfgNode
 
-from config import config_mistakes, parse_args, read_cfg
+from config import ConfigError, config_mistakes, parse_args, read_cfg
 from config.check import check_cfg
 from config.run import SOME_FAILED, exit_code, print_result, run_name, script, start_run
 
@@ -32,7 +32,10 @@ def main(argv: Sequence[str]) -> int:
     labels = "DATASETS.LABELS_FOLDER" if cfg.DATASETS.LABELS_FOLDER else "DATASETS.LABELS_CSV"
     slides = ["DATASETS.TRAIN_FOLDER", labels] * (cfg.DATASETS.LAYOUT == "slides")
     check_cfg(cfg, ["DATASETS.WSI_FOLDER", "DATASETS.ID_CSV", *slides], mistakes)
-    return train(cfg, start_run(cfg, Path(cfg.OUTPUT_DIR) / run_name(cfg)))
+    folder = Path(cfg.OUTPUT_DIR) / run_name(cfg)
+    if (folder / "weights").exists():
+        raise ConfigError([f"RUN_NAME: {folder} holds a trained run; choose another name or remove it"])
+    return train(cfg, start_run(cfg, folder))
 
 
 def train(cfg: CfgNode, run: Path) -> int:
@@ -52,12 +55,13 @@ def train(cfg: CfgNode, run: Path) -> int:
         return SOME_FAILED
     maps = predict_out_of_fold(cfg, run, [case for case in cases if fold_of[case.id] in folds], fold_of, failures)
     predicted = [case for case in cases if case.id in maps]
-    failures.write(run / "failures.csv")
     if not predicted:
+        failures.write(run / "failures.csv")
         log.error("no case could be predicted; see %s", run / "failures.csv")
         return SOME_FAILED
-    threshold, dice = tune_threshold(cfg, run, predicted, maps, failures)
-    report(cfg, run, predicted, maps, threshold, failures)
+    threshold = tune_threshold(cfg, run, predicted, maps, failures)
+    predicted = [case for case in predicted if case.id not in failures.ids]
+    dice = report(cfg, run, predicted, maps, threshold, failures)
     failures.write(run / "failures.csv")
     print_result(f"failed {len(failures.ids)} of {len(failures.ids | set(fold_of))} cases")
     print_result(f"out-of-fold Dice {dice:.3f} at threshold {threshold:.2f}")
@@ -79,6 +83,9 @@ def prepare(cfg: CfgNode, run: Path, failures: "Failures") -> "tuple[list[Case],
         data = build_training_set(cfg, table.cases, failures)
         with_samples = {sample.case_id for sample in data.samples}
         cases = [case for case in table.cases if case.id in with_samples]
+        for case in table.cases:
+            if case.id not in with_samples | failures.ids:
+                log.warning("%s is left out: it has no tile", case.id)
         fold_of = build_folds(cfg, cases)
     rows = [{"id": case.id, "group": case.group, "fold": fold_of[case.id]} for case in cases]
     write_table(run / "folds.csv", rows, ["id", "group", "fold"])
@@ -150,8 +157,8 @@ def predict_out_of_fold(
 
 def tune_threshold(
     cfg: CfgNode, run: Path, cases: "Sequence[Case]", maps: "dict[str, ProbabilityMap]", failures: "Failures"
-) -> tuple[float, float]:
-    """Threshold of the highest Dice pooled over whole cases, and that Dice; it is kept with the weights."""
+) -> float:
+    """Threshold of the highest Dice pooled over whole cases; it is kept with the weights, its curve in the run."""
     from data.scoring import case_histograms
     from data.sources.opening import build_reader
     from data.writers.curve import write_threshold_curve
@@ -163,11 +170,11 @@ def tune_threshold(
     for case in cases:
         with failures.guard(case.id, case.image.name), reader.open_both(case) as (_, labels):
             histograms += case_histograms(maps[case.id], labels).sum(0)
-    threshold, dice = best_threshold(histograms)
+    threshold, _ = best_threshold(histograms)
     write_threshold_curve(run, histograms, threshold)
     for path in sorted((run / "weights").glob("*.safetensors")):
         set_threshold(path, threshold)
-    return threshold, dice
+    return threshold
 
 
 def report(
@@ -177,16 +184,20 @@ def report(
     maps: "dict[str, ProbabilityMap]",
     threshold: float,
     failures: "Failures",
-) -> None:
-    """Score and draw the cases at the tuned threshold and write the run's report."""
+) -> float:
+    """Clean, score and draw the cases at the tuned threshold, write the run's report; the pooled Dice."""
+    from data.scoring import pooled_confusion
     from data.sources.opening import build_reader
+    from data.stitching.postprocess import clean_case
     from data.writers.results import Results, evaluate_case, write_results_report, write_scores
     from utils.report import Pictures
 
-    reader, results, scores = build_reader(cfg), Results(run), []
+    reader, results, scores, test = build_reader(cfg), Results(run), [], cfg.TEST
     for case in cases:
         with failures.guard(case.id, case.image.name):
-            scores += evaluate_case(case, reader, maps[case.id], threshold, results, cfg.TEST.OVERLAY_PX)
+            cleaned = results.cleaned(case.id)
+            final = clean_case(maps[case.id], cleaned, threshold, test.MIN_OBJECT, test.MAX_HOLE)
+            scores += evaluate_case(case, reader, final, threshold, results, test.OVERLAY_PX)
     write_scores(run / "scores.csv", scores, reader.classes)
     plots = [("Loss and Dice by epoch", run / "history.png"), ("Dice against threshold", run / "dice_threshold.png")]
     samples = [(path.stem.replace("_", " "), path) for path in sorted(run.glob("samples_fold*.png"))]
@@ -197,6 +208,7 @@ def report(
         results, title, ids, scores, reader.classes, threshold, failures.rows, cfg.dump(sort_keys=False), pictures
     )
     log.info("report %s", page)
+    return pooled_confusion(scores).dice
 
 
 if __name__ == "__main__":

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from config import ConfigError, load_cfg
-from config.run import print_result, script
+from config.run import exit_code, print_result, script
 from data.cases import Case, list_pairs
+from utils.failures import Failure, Failures
 from utils.tables import write_table
 
 
@@ -22,15 +23,17 @@ def main(argv: Sequence[str]) -> int:
     if not folder.is_dir():
         raise ConfigError([f"DATASETS.WSI_FOLDER is {str(folder)!r}, which is no folder"])
     table = list_pairs(cfg, folder, "")
+    failures = Failures(table.problems)
     paired = [case for case in table.cases if case.labels is not None]
     if not 0 <= args.held_out < max(len(paired), 1):
         raise ConfigError([f"--held-out is {args.held_out}; there are {len(paired)} pairs"])
-    write_table(args.csv, split_rows(paired, args.held_out, cfg.SEED), ["id", "group", "split"])
+    rows = split_rows(paired, args.held_out, cfg.SEED)
+    write_table(args.csv, rows, ["id", "group", "split"])
     for case in table.cases:
         if case.labels is None:
-            print_result(f"{case.id}: {case.image.name} has no mask")
-    print_result(f"{len(paired)} pairs in {args.csv}, {args.held_out} held out")
-    return 0
+            failures.add(Failure(case.id, case.image.name, "has no mask"))
+    print_result(f"{len(rows)} pairs in {args.csv}, {sum(row['split'] == 'test' for row in rows)} held out")
+    return exit_code(failures.ids)
 
 
 def parse_args(argv: Sequence[str]) -> argparse.Namespace:

@@ -1,16 +1,24 @@
-"""Slides of any size for benchmarks: one drawn field of tissue repeated inside a disc on glass, written tile by tile."""
+"""A slide of any size, its labels and an untrained network: python -m benchmarks.big_slide FOLDER SIDE.
 
-from collections.abc import Iterator
+One drawn field of tissue is repeated inside a disc on glass and written tile by tile.
+"""
+
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 import tifffile
 
+from config import load_cfg
 from data.patches.grid import Box, blocks
 from data.synthetic import draw_slide
+from model.checkpoints import build_card, save_checkpoint
+from model.custom_models import build_model
 from utils.rle import encode_strips
 
+MODEL = ["MODEL.ARCHITECTURE", "Unet", "MODEL.ENCODER_NAME", "resnet18", "MODEL.ENCODER_WEIGHTS", "None"]
 TILE = 256
 GLASS = 243
 
@@ -67,3 +75,22 @@ def write_labels(path: Path, slide_id: str, side: int) -> None:
         file.write(f"id,encoding\n{slide_id},")
         file.writelines(encode_strips(strips))
         file.write("\n")
+
+
+def write_weights(path: Path) -> None:
+    """Write an untrained Unet on resnet18 with a card."""
+    cfg = load_cfg("", MODEL)
+    save_checkpoint(path, build_model(cfg).state_dict(), build_card(cfg, [0.5] * 3, [0.25] * 3))
+
+
+def main(argv: Sequence[str]) -> None:
+    """Write slides/big.tiff, labels.csv and weights/fold0.safetensors into a folder."""
+    folder, side = Path(argv[0]), int(argv[1])
+    (folder / "slides").mkdir(parents=True)
+    write_big_slide(folder / "slides" / "big.tiff", side)
+    write_labels(folder / "labels.csv", "big", side)
+    write_weights(folder / "weights" / "fold0.safetensors")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -128,12 +128,20 @@ def _lists(cfg: CfgNode) -> Iterator[str]:
         yield f"DATASETS.CROP is {data.CROP}; it must be [row, column, rows, columns]"
     if data.LAYOUT == "pairs" and "{name}" not in data.IMAGES:
         yield f"DATASETS.IMAGES is {data.IMAGES!r}; it must hold {{name}}"
+    elif data.LAYOUT == "pairs" and data.MASKS and _places(data.MASKS) != _places(data.IMAGES):
+        yield f"DATASETS.MASKS is {data.MASKS!r}; it must hold the {{group}} and {{name}} of DATASETS.IMAGES"
     for key in ("MEAN", "STD"):
         if cfg.INPUT[key] and len(cfg.INPUT[key]) != cfg.MODEL.IN_CHANNELS:
             yield f"INPUT.{key} has {len(cfg.INPUT[key])} values for {cfg.MODEL.IN_CHANNELS} channels"
+        elif not all(isinstance(value, (int, float)) and (value > 0 or key == "MEAN") for value in cfg.INPUT[key]):
+            yield f"INPUT.{key} is {cfg.INPUT[key]}; it must be numbers from 0 to 1, such as [0.7, 0.5, 0.6]"
     folds = len(data.FOLD_GROUPS) or cfg.SOLVER.N_FOLDS
     if not all(fold in range(folds) for fold in cfg.SOLVER.FOLDS):
         yield f"SOLVER.FOLDS is {cfg.SOLVER.FOLDS}; folds run from 0 to {folds - 1}"
+
+
+def _places(pattern: str) -> set[str]:
+    return {place for place in ("{group}", "{name}") if place in pattern}
 
 
 def _is_crop(crop: list) -> bool:

@@ -3,6 +3,7 @@
 import argparse
 import ast
 import difflib
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -145,8 +146,7 @@ def _check(value: Any, good: bool, wanted: str) -> Any:
 
 def _as_float(value: Any) -> float:
     try:
-        if isinstance(value, bool):
-            raise TypeError
-        return float(value)
+        number = math.nan if isinstance(value, bool) else float(value)
     except (TypeError, ValueError):
-        raise ValueError("a number") from None
+        number = math.nan
+    return _check(number, math.isfinite(number), "a number")

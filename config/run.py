@@ -97,6 +97,7 @@ def print_result(text: str) -> None:
     for handler in logging.getLogger().handlers:
         if isinstance(handler, logging.FileHandler) and handler.stream:
             handler.stream.write(text + "\n")
+            handler.flush()
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 

@@ -49,9 +49,9 @@ def list_cases(cfg: CfgNode) -> CaseTable:
 
 
 def list_test_cases(cfg: CfgNode) -> CaseTable:
-    """Cases to predict: those of TEST.SPLIT, with labels where they are known."""
+    """Cases to predict, with labels where they are known: all, or with TEST.SPLIT those rows of DATASETS.ID_CSV."""
     table = LAYOUTS[cfg.DATASETS.LAYOUT](cfg, Path(cfg.TEST.WSI_FOLDER), cfg.TEST.LABELS_CSV)
-    return _join_ids(cfg, table, lambda split: cfg.TEST.SPLIT in ("", split))
+    return _join_ids(cfg, table, lambda split: split == cfg.TEST.SPLIT) if cfg.TEST.SPLIT else table
 
 
 def list_slides(cfg: CfgNode, folder: Path, labels_csv: str) -> CaseTable:

@@ -1,6 +1,6 @@
 """The UneXt family: a ResNet or ResNeXt encoder, dilated context, a pixel-shuffle decoder and a feature pyramid.
 
-FEATURES.md gives UneXt101 in figures; the names of modules and parameters are those of the published weights.
+UneXt101 takes the published weights by their names and gives the same output; its tests hold every width.
 """
 
 import torch

@@ -8,7 +8,6 @@ import numpy as np
 from yacs.config import CfgNode
 
 from data.patches.dataset import Transform
-from data.sources.labels import IGNORE
 
 STAINS_OD = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11]], np.float32)  # haematoxylin, eosin (Ruifrok 2001)
 
@@ -45,7 +44,7 @@ def scale_stains(image: np.ndarray, factors: np.ndarray) -> np.ndarray:
 def build_transform(cfg: CfgNode) -> Transform:
     """A function (image, mask, seed) -> (image, mask) that augments as AUGMENTATION says; equal seeds, equal results.
 
-    Pixels that a warp brings in from outside mirror the image; their mask is IGNORE.
+    Pixels that a warp brings in from outside mirror the image and its mask alike.
     """
     steps = [step for step in [*_geometry(cfg.AUGMENTATION), *_appearance(cfg)] if step.p > 0]
     pipeline = A.Compose(steps)
@@ -62,7 +61,7 @@ def build_transform(cfg: CfgNode) -> Transform:
 
 def _geometry(options: CfgNode) -> list[A.BasicTransform]:
     scale, shift, degrees = options.AFFINE_SCALE, options.AFFINE_SHIFT, options.AFFINE_DEGREES
-    outside = {"border_mode": cv2.BORDER_REFLECT_101, "fill_mask": IGNORE}
+    outside = {"border_mode": cv2.BORDER_REFLECT_101}
     warps = [A.ElasticTransform(alpha=30, sigma=6, **outside), A.GridDistortion(distort_limit=0.2, **outside)]
     return [
         A.HorizontalFlip(p=options.FLIP),

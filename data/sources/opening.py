@@ -21,10 +21,14 @@ class CaseReader:
     to_classes: ToClasses
     crop: tuple[int, ...] = ()
     spacing_um: float = 0.0
+    channels: int = 3
 
     def open_image(self, case: Case) -> Source:
-        """The image of a case; raises SourceError."""
+        """The image of a case; raises SourceError, also for other channels than the network takes."""
         source = open_source(case.image)
+        if source.channels != self.channels:
+            source.close()
+            raise SourceError(f"{case.image.name} has {source.channels} channels; MODEL.IN_CHANNELS is {self.channels}")
         if self.spacing_um:
             source.spacing_um = (self.spacing_um,) * len(source.shape)
         return self._cropped(source)
@@ -54,5 +58,5 @@ class CaseReader:
 
 def build_reader(cfg: CfgNode) -> CaseReader:
     """The reader of a config's cases."""
-    data = cfg.DATASETS
-    return CaseReader(list(data.CLASSES), build_mask_rule(cfg), tuple(data.CROP), data.SPACING_UM)
+    data, channels = cfg.DATASETS, cfg.MODEL.IN_CHANNELS
+    return CaseReader(list(data.CLASSES), build_mask_rule(cfg), tuple(data.CROP), data.SPACING_UM, channels)

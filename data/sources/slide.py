@@ -14,6 +14,7 @@ from data.sources.source import Source, SourceError
 
 UNIT_UM = {2: 25_400.0, 3: 10_000.0}  # ResolutionUnit: inch, centimetre
 SPATIAL, CHANNEL = "YX", "SC"
+PLAIN_BYTES = 2**20  # longer strips of bare bytes are read in parts
 PHOTOMETRICS = {0, 1, 2, 3, 6}  # white is zero, black is zero, RGB, palette, YCbCr (which decodes to RGB)
 
 
@@ -68,7 +69,11 @@ class _Level:
         self.pages = pages
         self.shape = (first.imagelength, first.imagewidth)
         self.channels = channels
+        self.samples = 1 if first.planarconfig == 2 else first.samplesperpixel
+        self.is_plain = all(_is_plain(page) for page in pages)
         self.chunk = (first.tilelength, first.tilewidth) if first.is_tiled else (first.rowsperstrip, first.imagewidth)
+        if self.is_plain:
+            self.chunk = (min(self.chunk[0], max(1, PLAIN_BYTES // (self.shape[1] * self.samples))), self.shape[1])
         self.chunks = tuple(-(-n // c) for n, c in zip(self.shape, self.chunk, strict=True))
 
     def read(self, box: Box, lock: Lock) -> np.ndarray:
@@ -85,14 +90,25 @@ class _Level:
 
     def _decode(self, page: tifffile.TiffPage, index: int, lock: Lock) -> np.ndarray:
         with _naming(f"{self.path.name} is damaged: segment {index} does not decode"):
-            offset, count = page.dataoffsets[index], page.databytecounts[index]
+            offset, count = self._locate(page, index)
             with lock:
                 handle = page.parent.filehandle
                 handle.seek(offset)
                 data = handle.read(count)
             if count == 0 or len(data) < count:
                 raise SourceError(f"{self.path.name} is damaged: {len(data)} of {count} bytes of segment {index} found")
+            if self.is_plain:
+                return np.frombuffer(data, np.uint8).reshape(-1, self.shape[1], self.samples)
             return page.decode(data, index, jpegtables=page.jpegtables)[0][0]
+
+    def _locate(self, page: tifffile.TiffPage, index: int) -> tuple[int, int]:
+        """Offset and length in bytes of a segment; plain strips are cut into shorter ones."""
+        if not self.is_plain:
+            return page.dataoffsets[index], page.databytecounts[index]
+        plane, number = divmod(index, self.chunks[0])
+        first = number * self.chunk[0]
+        rows, line = min(self.chunk[0], self.shape[0] - first), self.shape[1] * self.samples
+        return page.dataoffsets[0] + (plane * self.shape[0] + first) * line, rows * line
 
     def _paste(
         self, pixels: np.ndarray, box: Box, segment: np.ndarray, place: tuple[int, int], first_channel: int
@@ -104,6 +120,12 @@ class _Level:
         samples = min(segment.shape[2], self.channels - first_channel)
         channels = slice(first_channel, first_channel + samples)
         pixels[(*inside.slices, channels)] = segment[taken.slices][..., :samples]
+
+
+def _is_plain(page: tifffile.TiffPage) -> bool:
+    """Whether the strips are bare bytes one after the other (often all is one), so that single rows can be read."""
+    is_bytes = page.dtype == np.uint8 and page.bitspersample == 8 and not page.is_tiled
+    return is_bytes and page.is_contiguous and sum(page.databytecounts) == page.nbytes
 
 
 def _level_pages(file: tifffile.TiffFile, path: Path) -> list[tuple[list[tifffile.TiffPage], int]]:

@@ -11,7 +11,7 @@ from data.patches.grid import Box, Grid
 from data.patches.scale import Scale
 from data.patches.tissue import KEEP_ALL, TissueRule, build_tissue_rule
 from data.sources.opening import CaseReader
-from data.sources.source import Source, SourceError
+from data.sources.source import Source
 from data.stitching.probability_map import ProbabilityMap, create_map, frame_of, open_map
 from data.stitching.sliding_window import Predict, Track, predict_map
 from utils.atomic import atomic_path
@@ -25,7 +25,6 @@ class Inference:
     patch_px: int
     overlap_px: int
     batch_size: int
-    channels: int = 3
     tissue: TissueRule = KEEP_ALL
 
     def grid(self, source: Source) -> Grid:
@@ -43,8 +42,7 @@ class Inference:
 def build_inference(cfg: CfgNode, scale: Scale) -> Inference:
     """Inference as TEST says, at the scale of the weights; glass is skipped where training dropped it."""
     test = cfg.TEST
-    channels = cfg.MODEL.IN_CHANNELS
-    return Inference(scale, test.PATCH, test.OVERLAP, test.BATCH_SIZE, channels, build_tissue_rule(cfg))
+    return Inference(scale, test.PATCH, test.OVERLAP, test.BATCH_SIZE, build_tissue_rule(cfg))
 
 
 def predict_case(
@@ -52,10 +50,6 @@ def predict_case(
 ) -> ProbabilityMap:
     """Predict a case and keep its probability map at `path`, which appears only once it is whole."""
     with reader.open_image(case) as source, atomic_path(path) as draft:
-        if source.channels != inference.channels:
-            raise SourceError(
-                f"{case.image.name} has {source.channels} channels; the network takes {inference.channels}"
-            )
         grid = inference.grid(source)
         keep = inference.holds_tissue(source, grid)
         target = create_map(draft, grid.shape, frame_of(source, reader.classes))

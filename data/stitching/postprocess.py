@@ -6,7 +6,8 @@ import numpy as np
 
 from data.patches.grid import Box
 from data.stitching.components import StripComponents
-from data.stitching.probability_map import ProbabilityMap, copy_map, strips
+from data.stitching.probability_map import ProbabilityMap, copy_map, open_map, strips
+from utils.atomic import atomic_path
 from utils.metrics import threshold_to_level
 
 
@@ -27,6 +28,17 @@ def clean_map(
         if max_hole_px > 0:
             _replace_small(cleaned, channel, level, max_hole_px, holes=True)
     return cleaned
+
+
+def clean_case(
+    raw: ProbabilityMap, path: Path, threshold: float, min_object_px: int, max_hole_px: int
+) -> ProbabilityMap:
+    """The cleaned map, kept at `path` once it is whole, or the map itself where nothing is to be cleaned."""
+    if min_object_px <= 1 and max_hole_px <= 0:
+        return raw
+    with atomic_path(path) as draft:
+        clean_map(raw, draft, threshold, min_object_px, max_hole_px)
+    return open_map(path)
 
 
 def _replace_small(target: ProbabilityMap, channel: int, level: int, largest_px: int, holes: bool) -> None:

@@ -109,7 +109,9 @@ def _figures(
 def _score_table(scores: Sequence[CaseScore], classes: Sequence[str]) -> Table:
     rows = [score.row() for score in scores] + pooled_rows(scores, classes)
     columns = [column for column in SCORE_COLUMNS if len(classes) > 1 or column != "class"]
-    note = "Pixels are counted at full resolution, over all cases for the pooled line; an object is matched at IoU 0.5."
+    note = (
+        "Pixels are counted at full resolution, over all cases for the pooled line; an object is matched above IoU 0.5."
+    )
     return Table("Scores", columns, [[row.get(column, "") for column in columns] for row in rows], note)
 
 

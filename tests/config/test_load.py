@@ -94,7 +94,6 @@ def test_a_text_option_takes_no_list_from_a_file(tmp_path):
         ("SOLVER.EPOCH", "SOLVER.EPOCHS"),
         ("solver.epochs", "SOLVER.EPOCHS"),
         ("DATASETS.WSI_FOLDR", "DATASETS.WSI_FOLDER"),
-        ("TEST.THRESHOLD", "TEST."),
         ("MODEL.ARCH", "MODEL.ARCHITECTURE"),
         ("x", ""),
         ("SOLVER", "SOLVER."),

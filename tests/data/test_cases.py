@@ -1,5 +1,7 @@
 import pytest
 
+from config import ConfigError
+from config.check import check_cfg
 from data.cases import Case, list_cases, list_test_cases, match_files
 from tests.slides import make_cfg
 from utils.tables import TableError
@@ -247,3 +249,9 @@ def test_no_file_gives_an_empty_table(tmp_path):
     (tmp_path / "slides").mkdir()
     assert list_test_cases(slides_cfg(tmp_path)).cases == []
     assert list_cases(pairs_cfg(tmp_path)).cases == []
+
+
+@pytest.mark.parametrize("masks", ["masks/*.png", "masks/{group}/{name}.png"])
+def test_a_mask_pattern_that_could_never_pair_is_a_mistake_of_the_config(tmp_path, masks):
+    with pytest.raises(ConfigError, match=r"DATASETS\.MASKS is .*; it must hold"):
+        check_cfg(pairs_cfg(tmp_path, DATASETS_MASKS=masks))

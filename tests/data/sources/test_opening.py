@@ -73,3 +73,12 @@ def test_bad_run_lengths_are_an_error_of_the_case(case):
         build_reader(make_cfg()).open_both(Case("a", case.image, {"object": "1 2 3"})),
     ):
         pass
+
+
+def test_an_image_with_other_channels_than_the_network_takes_is_an_error_naming_both(case):
+    case, _ = case
+    with (
+        pytest.raises(SourceError, match=r"a\.tif has 3 channels; MODEL\.IN_CHANNELS is 1"),
+        build_reader(make_cfg(MODEL_IN_CHANNELS=1)).open_image(case),
+    ):
+        pass

@@ -6,7 +6,7 @@ import tifffile
 from PIL import Image
 
 from data.patches.grid import Box, whole
-from data.sources import SourceError, open_source
+from data.sources import SourceError, open_source, slide
 from data.sources.slide import TiffSource
 from tests.slides import noise, pyramid, write_ome, write_pyramid
 
@@ -374,6 +374,37 @@ def test_closing_releases_the_file(tmp_path):
         pass
     with pytest.raises(SourceError, match=r"slide\.tif"):
         source.read(whole((64, 64)))
+
+
+@pytest.mark.parametrize("limit", [1, 500, 5000])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"photometric": "rgb", "planarconfig": "separate"},
+        {"photometric": "rgb", "planarconfig": "separate", "rowsperstrip": 20},
+        {"photometric": "minisblack"},
+        {"photometric": "minisblack", "imagej": True},
+    ],
+    ids=str,
+)
+def test_one_long_strip_of_bare_bytes_is_read_in_parts(tmp_path, monkeypatch, limit, options):
+    path, image = tmp_path / "slide.tif", noise(53, 37, 3)
+    monkeypatch.setattr(slide, "PLAIN_BYTES", limit)
+    tifffile.imwrite(path, five_axes(image), **options)
+    assert_reads(path, [image])
+    tifffile.imwrite(path, image, photometric="rgb")
+    assert_reads(path, [image])
+
+
+def test_a_box_of_one_long_strip_reads_only_the_bytes_near_its_rows(tmp_path, monkeypatch):
+    path, image, read = tmp_path / "slide.tif", noise(1000, 500, 3), []
+    tifffile.imwrite(path, image, photometric="rgb")
+    monkeypatch.setattr(slide, "PLAIN_BYTES", 30_000)
+    with TiffSource(path) as source:
+        locate = source._levels[0]._locate
+        monkeypatch.setattr(source._levels[0], "_locate", lambda *place: read.append(locate(*place)) or read[-1])
+        source.read(Box((500, 0), (40, 500)))
+    assert sum(count for _, count in read) <= 40 * 1500 + 30_000
 
 
 def test_only_the_tiles_under_the_box_are_decoded(tmp_path, monkeypatch):

@@ -84,7 +84,7 @@ def test_the_patch_shrinks_to_a_multiple_of_32_along_short_sides():
 def test_a_wrong_number_of_channels_is_told_and_leaves_nothing(tmp_path):
     reader, inference = setting()
     case = save(tmp_path / "grey.png", np.zeros((40, 40), np.uint8))
-    with pytest.raises(SourceError, match=r"grey\.png has 1 channels; the network takes 3"):
+    with pytest.raises(SourceError, match=r"grey\.png has 1 channels; MODEL.IN_CHANNELS is 3"):
         predict_case(case, reader, inference, mean_of_channels, tmp_path / "out" / "grey.zarr")
     assert list((tmp_path / "out").iterdir()) == []
 

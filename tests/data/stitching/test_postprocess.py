@@ -6,8 +6,8 @@ from skimage import measure, morphology
 import data.stitching.postprocess as postprocess
 import data.stitching.probability_map as probability_map
 from data.patches.grid import whole
-from data.stitching.postprocess import clean_map
-from data.stitching.probability_map import memory_map
+from data.stitching.postprocess import clean_case, clean_map
+from data.stitching.probability_map import memory_map, open_map
 
 
 @pytest.fixture(params=[512, 7])
@@ -103,6 +103,14 @@ def test_channels_are_cleaned_apart(tmp_path):
     found = clean(values, tmp_path, min_object_px=10)
     assert not found[0].any()
     np.testing.assert_array_equal(found[1], values[1])
+
+
+def test_a_cleaned_case_is_kept_and_one_with_nothing_to_clean_is_the_map_itself(tmp_path):
+    raw = memory_map(square(2, (2, 2)), ["a"])
+    assert clean_case(raw, tmp_path / "a.zarr", 0.5, 1, 0) is raw
+    assert not (tmp_path / "a.zarr").exists()
+    assert not clean_case(raw, tmp_path / "a.zarr", 0.5, 10, 0).read(whole((20, 20))).any()
+    assert not open_map(tmp_path / "a.zarr").read(whole((20, 20))).any()
 
 
 def test_the_original_map_is_left_alone(tmp_path):
