@@ -14,6 +14,7 @@ from utils.failures import Failure
 from utils.tables import read_table
 
 SLIDE_ENDINGS = (".tif", ".tiff")
+NO_IMAGE = "has no image of this id beside it"  # a table for training may serve to test a few of its slides
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ def list_cases(cfg: CfgNode) -> CaseTable:
 def list_test_cases(cfg: CfgNode) -> CaseTable:
     """Cases to predict, with labels where they are known: all, or with TEST.SPLIT those rows of DATASETS.ID_CSV."""
     table = LAYOUTS[cfg.DATASETS.LAYOUT](cfg, Path(cfg.TEST.WSI_FOLDER), cfg.TEST.LABELS_CSV)
+    table.problems = [problem for problem in table.problems if not problem.message.endswith(NO_IMAGE)]
     return _join_ids(cfg, table, lambda split: split == cfg.TEST.SPLIT) if cfg.TEST.SPLIT else table
 
 
@@ -131,7 +133,7 @@ def _row_problems(rows: pd.DataFrame, path: Path, classes: list[str], ids: set[s
         elif class_name not in classes:
             problems.append(Failure(row_id, path.name, f"line {number} has class {class_name!r}; choose of {classes}"))
         elif row_id not in ids:
-            problems.append(Failure(row_id, path.name, f"line {number} has no image of this id beside it"))
+            problems.append(Failure(row_id, path.name, f"line {number} {NO_IMAGE}"))
     return problems
 
 

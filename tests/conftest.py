@@ -1,6 +1,9 @@
 import logging
+import os
 
 import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: threads only slow such small networks down
 
 
 @pytest.fixture(autouse=True)

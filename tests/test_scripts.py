@@ -1,6 +1,7 @@
 """The three scripts from the outside: usage, exit codes, and the whole flow on tiny slides."""
 
 import contextlib
+import errno
 import io
 import json
 import logging
@@ -64,12 +65,6 @@ def test_a_flag_that_does_not_exist_exits_with_2(script, capsys):
     assert "--no-such-flag" in capsys.readouterr().err
 
 
-@pytest.fixture
-def _plain_logging():
-    with plain_logging():
-        yield
-
-
 @contextlib.contextmanager
 def plain_logging():
     """Give the root logger back as it was, and close the log files of the runs."""
@@ -84,7 +79,6 @@ def plain_logging():
         root.handlers[:], root.level = before, level
 
 
-@pytest.mark.usefixtures("_plain_logging")
 def test_a_table_without_the_right_columns_exits_with_2(tmp_path, capsys):
     (tmp_path / "slides").mkdir()
     (tmp_path / "labels.csv").write_text("name,rle\na,1 2\n")
@@ -94,7 +88,6 @@ def test_a_table_without_the_right_columns_exits_with_2(tmp_path, capsys):
     assert "labels.csv has no column ['id', 'encoding']" in capsys.readouterr().err
 
 
-@pytest.mark.usefixtures("_plain_logging")
 def test_a_folder_without_weights_exits_with_2(tmp_path, capsys):
     (tmp_path / "slides").mkdir()
     options = ["TEST.WSI_FOLDER", str(tmp_path / "slides"), "TEST.MODEL_WEIGHTS_FOLDER", str(tmp_path),
@@ -104,10 +97,7 @@ def test_a_folder_without_weights_exits_with_2(tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.usefixtures("_plain_logging")
 def test_a_folder_that_may_not_be_written_exits_with_3(tmp_path, capsys, monkeypatch):
-    import errno
-
     (tmp_path / "slides").mkdir()
     (tmp_path / "labels.csv").write_text("id,encoding\n")
 
@@ -121,16 +111,6 @@ def test_a_folder_that_may_not_be_written_exits_with_3(tmp_path, capsys, monkeyp
 
 
 # ---- the whole flow
-
-
-@pytest.fixture(scope="module")
-def _one_thread():
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def draw(shape, discs, background=PINK, seed=0):
@@ -250,7 +230,7 @@ def call(script, options):
 
 
 @pytest.fixture(scope="module")
-def flow(tmp_path_factory, _one_thread):
+def flow(tmp_path_factory):
     """The three scripts, one after the other, in a working directory of their own."""
     root = tmp_path_factory.mktemp("flow")
     make_slides(root / "slides")
@@ -428,7 +408,6 @@ def save_pairs(folder, count=4):
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("_one_thread")
 def test_grey_pairs_of_two_classes_with_a_crop_train_and_are_predicted_by_config_alone(tmp_path):
     save_pairs(tmp_path / "slides")
     pairs = {"LAYOUT": "pairs", "IMAGES": "{group}/frames/{name}.png", "MASKS": "{group}/truth/{name}.png",

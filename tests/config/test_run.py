@@ -7,18 +7,6 @@ from config import ConfigError, load_cfg
 from config.run import describe_environment, exit_code, print_result, run_name, script, start_run
 
 
-@pytest.fixture(autouse=True)
-def _plain_logging():
-    """start_run takes over the root logger; give it back and close the log file."""
-    root = logging.getLogger()
-    before, level = root.handlers[:], root.level
-    yield
-    for handler in [each for each in root.handlers if each not in before]:
-        root.removeHandler(handler)
-        handler.close()
-    root.handlers[:], root.level = before, level
-
-
 def failing(error):
     @script
     def main(argv):

@@ -85,8 +85,8 @@ def test_a_wrong_number_of_channels_is_told_and_leaves_nothing(tmp_path):
     reader, inference = setting()
     case = save(tmp_path / "grey.png", np.zeros((40, 40), np.uint8))
     with pytest.raises(SourceError, match=r"grey\.png has 1 channels; MODEL.IN_CHANNELS is 3"):
-        predict_case(case, reader, inference, mean_of_channels, tmp_path / "out" / "grey.zarr")
-    assert list((tmp_path / "out").iterdir()) == []
+        predict_case(case, reader, inference, mean_of_channels, tmp_path / "grey.zarr")
+    assert [path.name for path in tmp_path.iterdir()] == ["grey.png"]
 
 
 def test_a_prediction_that_fails_leaves_nothing_under_the_maps_name(tmp_path):

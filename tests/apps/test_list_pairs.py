@@ -1,0 +1,62 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from apps.list_pairs import main
+from utils.tables import read_table
+
+
+def save_pictures(folder, names):
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        Image.fromarray(np.zeros((4, 4), np.uint8)).save(folder / f"{name}.png")
+
+
+@pytest.fixture
+def videos(tmp_path):
+    for video in ("v1", "v2", "v3"):
+        save_pictures(tmp_path / video / "frames", ["001", "002"])
+        save_pictures(tmp_path / video / "truth", ["001", "002"])
+    patterns = ["DATASETS.IMAGES", "{group}/frames/{name}.png", "DATASETS.MASKS", "{group}/truth/{name}.png"]
+    return tmp_path, ["DATASETS.WSI_FOLDER", str(tmp_path), *patterns]
+
+
+def test_every_pair_is_a_row_with_its_group(videos):
+    folder, options = videos
+    assert main([str(folder / "id.csv"), *options]) == 0
+    rows = read_table(folder / "id.csv", ["id", "group", "split"])
+    assert list(rows["id"])[:2] == ["v1_001", "v1_002"]
+    assert list(rows["group"].unique()) == ["v1", "v2", "v3"]
+    assert set(rows["split"]) == {"train"}
+
+
+def test_held_out_cases_are_whole_groups_and_the_same_each_time(videos):
+    folder, options = videos
+    drawn = []
+    for name in ("one.csv", "two.csv"):
+        main([str(folder / name), "--held-out", "1", *options])
+        rows = read_table(folder / name, ["id", "split"])
+        drawn.append(set(rows["id"][rows["split"] == "test"]))
+    assert drawn[0] == drawn[1]
+    assert len(drawn[0]) == 2
+    assert len({case_id.split("_")[0] for case_id in drawn[0]}) == 1
+
+
+def test_an_image_without_a_mask_is_named_and_left_out(videos, capsys, caplog):
+    folder, options = videos
+    (folder / "v2" / "truth" / "002.png").unlink()
+    assert main([str(folder / "id.csv"), *options]) == 1
+    assert "v2_002" in caplog.text
+    assert "v2_002" not in list(read_table(folder / "id.csv", ["id"])["id"])
+    assert "5 pairs" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("held_out", ["-1", "6"])
+def test_more_held_out_than_there_are_pairs_is_a_mistake(videos, held_out):
+    folder, options = videos
+    assert main([str(folder / "id.csv"), f"--held-out={held_out}", *options]) == 2
+
+
+def test_a_missing_folder_is_a_mistake(tmp_path, capsys):
+    assert main([str(tmp_path / "id.csv"), "DATASETS.WSI_FOLDER", str(tmp_path / "none")]) == 2
+    assert "DATASETS.WSI_FOLDER" in capsys.readouterr().err
