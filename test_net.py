@@ -100,9 +100,9 @@ def predict_cases(
             cleaned = results.cleaned(case.id)
             probabilities = clean_case(raw, cleaned, threshold, cfg.TEST.MIN_OBJECT, cfg.TEST.MAX_HOLE)
             write_masks(results, case.id, probabilities, threshold)
-            scores += evaluate_case(case, reader, probabilities, threshold, results, cfg.TEST.OVERLAY_PX)
             done.append(case.id)
             log.info("%s: predicted", case.id)
+            scores += evaluate_case(case, reader, probabilities, threshold, results, cfg.TEST.OVERLAY_PX)
     return done, scores
 
 

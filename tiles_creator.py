@@ -30,7 +30,7 @@ def cut_tiles(cfg: CfgNode, run: Path) -> int:
     """Cut all cases, then write index, card and failures."""
     from data.cases import list_cases
     from data.patches.statistics import PixelStatistics
-    from data.patches.tiles import build_tile_folder, cut_case, describe_set, finish_tiles, start_tiles
+    from data.patches.tiles import TileRow, build_tile_folder, cut_case, describe_set, finish_tiles, start_tiles
     from data.sources.opening import build_reader
     from utils.failures import Failures
     from utils.progress import track
@@ -40,13 +40,13 @@ def cut_tiles(cfg: CfgNode, run: Path) -> int:
     failures = Failures(table.problems)
     folder, reader, statistics = build_tile_folder(cfg), build_reader(cfg), PixelStatistics()
     start_tiles(folder)
-    rows, spacings = [], []
+    rows: list[TileRow] = []
+    spacings: dict[str, float | None] = {}
     for case in track(table.cases, "slides", len(table.cases)):
         with failures.guard(case.id, case.image.name):
-            own, spacing_um = cut_case(case, reader, folder, statistics)
+            own, spacings[case.id] = cut_case(case, reader, folder, statistics)
             log.info("%s: %d tiles, %d with foreground", case.id, len(own), sum(row.foreground > 0 for row in own))
             rows += own
-            spacings.append(spacing_um)
     finish_tiles(folder, rows, describe_set(folder, reader.classes, statistics, spacings))
     failures.write(run / "failures.csv")
     print_result(f"{len(rows)} tiles in {folder.images}")

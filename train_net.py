@@ -81,12 +81,8 @@ def prepare(cfg: CfgNode, run: Path, failures: "Failures") -> "tuple[list[Case],
         for problem in table.problems:
             failures.add(problem)
         data = build_training_set(cfg, table.cases, failures)
-        with_samples = {sample.case_id for sample in data.samples}
-        cases = [case for case in table.cases if case.id in with_samples]
-        for case in table.cases:
-            if case.id not in with_samples | failures.ids:
-                log.warning("%s is left out: it has no tile", case.id)
-        fold_of = build_folds(cfg, cases)
+        cases = [case for case in table.cases if case.id in data.case_ids]
+        fold_of = build_folds(cfg, cases, data)
     rows = [{"id": case.id, "group": case.group, "fold": fold_of[case.id]} for case in cases]
     write_table(run / "folds.csv", rows, ["id", "group", "fold"])
     return cases, data, fold_of

@@ -156,5 +156,8 @@ def _is_crop(crop: list) -> bool:
 def _missing(cfg: CfgNode, keys: Sequence[str]) -> Iterator[str]:
     for key in keys:
         value = str(get(cfg, key))
+        is_folder = key.endswith("FOLDER")
         if value and not Path(value).exists():
             yield f"{key} is {value!r}, which does not exist"
+        elif is_folder and not (value and Path(value).is_dir()):
+            yield f"{key} is {value!r}, which is no folder"

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fastai.data.core import DataLoaders
 from fastai.data.load import DataLoader
@@ -16,19 +16,23 @@ from data.patches.statistics import PixelStatistics
 from data.patches.tiles import build_tile_folder, read_tiles
 from data.patches.transforms import build_transform
 from data.sources.opening import build_reader
-from utils.failures import Failures
+from utils.failures import Failure, Failures
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """Samples of all cases with what prediction has to know of them: mean and std by channel, pixel size in um."""
+    """Samples of all usable cases and what prediction has to know of them: mean and std by channel, pixel size in um.
+
+    A case of nothing but glass is usable and has no samples.
+    """
 
     samples: Sequence[Sample]
     mean: list[float]
     std: list[float]
     spacing_um: float | None = None
+    case_ids: frozenset[str] = frozenset()
 
     def of(self, case_ids: set[str]) -> list[Sample]:
         """The samples of some cases."""
@@ -41,7 +45,7 @@ def build_training_set(cfg: CfgNode, cases: Sequence[Case], failures: Failures) 
     found = make(cfg, cases, failures)
     if not found.samples:
         raise ValueError("there is nothing to learn from: no tile or pair of any case can be used")
-    return TrainingSet(found.samples, cfg.INPUT.MEAN or found.mean, cfg.INPUT.STD or found.std, found.spacing_um)
+    return replace(found, mean=cfg.INPUT.MEAN or found.mean, std=cfg.INPUT.STD or found.std)
 
 
 def _tiles(cfg: CfgNode, cases: Sequence[Case], failures: Failures) -> TrainingSet:
@@ -49,11 +53,14 @@ def _tiles(cfg: CfgNode, cases: Sequence[Case], failures: Failures) -> TrainingS
     rows, card = read_tiles(folder)
     if card["classes"] != list(cfg.DATASETS.CLASSES):
         raise ValueError(f"{folder.card} has classes {card['classes']}, the config {list(cfg.DATASETS.CLASSES)}")
-    ids = {case.id for case in cases}
+    for case in cases:
+        if case.id not in card["cases"]:
+            failures.add(Failure(case.id, case.image.name, f"was not cut; see {folder.root / 'failures.csv'}"))
+    ids = {case.id for case in cases} & set(card["cases"])
     samples = [
         TileSample(row.tile, row.id, folder.images / row.tile, folder.masks / row.tile) for row in rows if row.id in ids
     ]
-    return TrainingSet(samples, card["mean"], card["std"], card["spacing_um"])
+    return TrainingSet(samples, card["mean"], card["std"], card["spacing_um"], frozenset(ids))
 
 
 def _patches(cfg: CfgNode, cases: Sequence[Case], failures: Failures) -> TrainingSet:
@@ -63,24 +70,32 @@ def _patches(cfg: CfgNode, cases: Sequence[Case], failures: Failures) -> Trainin
     for case in cases:
         with failures.guard(case.id, case.image.name):
             samples += list_patches(case, reader, scale, cfg.INPUT.SIZE_TRAIN, cfg.TILES.OVERLAP, statistics)
-    return TrainingSet(samples, statistics.mean, statistics.std, cfg.TILES.SPACING_UM or None)
+    ids = frozenset(sample.case_id for sample in samples)
+    return TrainingSet(samples, statistics.mean, statistics.std, cfg.TILES.SPACING_UM or None, ids)
 
 
-def build_folds(cfg: CfgNode, cases: Sequence[Case]) -> dict[str, int]:
-    """Fold of each case id, by FOLD_GROUPS where the config lists them; raises ValueError where a side is empty."""
+def build_folds(cfg: CfgNode, cases: Sequence[Case], data: TrainingSet) -> dict[str, int]:
+    """Fold of each case id, by FOLD_GROUPS where the config lists them.
+
+    A case without samples joins its group, or the first fold. Raises ValueError where a side of a fold is empty.
+    """
     group_of = {case.id: case.group for case in cases}
+    sampled = {sample.case_id for sample in data.samples}
+    learnt = {case_id: group for case_id, group in group_of.items() if case_id in sampled}
     if cfg.DATASETS.FOLD_GROUPS:
-        fold_of = fixed_folds(group_of, cfg.DATASETS.FOLD_GROUPS)
+        fold_of = fixed_folds(learnt, cfg.DATASETS.FOLD_GROUPS)
     else:
-        fold_of = assign_folds(group_of, cfg.SOLVER.N_FOLDS, cfg.SEED)
-    for fold in cfg.SOLVER.FOLDS or sorted(set(fold_of.values())):
+        fold_of = assign_folds(learnt, cfg.SOLVER.N_FOLDS, cfg.SEED)
+    folds = cfg.SOLVER.FOLDS or sorted(set(fold_of.values()))
+    for fold in folds:
         inside = sum(own == fold for own in fold_of.values())
         if inside in (0, len(fold_of)):
             side = "validation" if inside == 0 else "training"
             raise ValueError(
                 f"fold {fold} has no {side} cases; change DATASETS.FOLD_GROUPS, GROUP_BY or SOLVER.N_FOLDS"
             )
-    return fold_of
+    of_group = {group: fold_of[case_id] for case_id, group in learnt.items()}
+    return {case_id: of_group.get(group, folds[0]) for case_id, group in group_of.items()}
 
 
 def build_dataloaders(cfg: CfgNode, data: TrainingSet, fold_of: dict[str, int], fold: int) -> DataLoaders:

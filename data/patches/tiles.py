@@ -1,7 +1,7 @@
 """Tiles on disk: PNG pairs of image and mask, their index tiles.csv, and what the set is like in tiles.json."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -181,12 +181,16 @@ def load_mask(path: Path) -> np.ndarray:
 
 
 def describe_set(
-    folder: TileFolder, classes: list[str], statistics: PixelStatistics, spacings: list[float | None]
+    folder: TileFolder, classes: list[str], statistics: PixelStatistics, spacings: Mapping[str, float | None]
 ) -> dict[str, object]:
-    """The card of a tile set; its pixel size in um is that of all cases, or None where they differ by over 5 %."""
-    known = [um for um in spacings if um is not None]
+    """The card of a tile set, from the pixel size in um of each case that was cut.
+
+    The set's pixel size is that of all cases, or None where one is unknown or they differ by over 5 %.
+    """
+    known = [um for um in spacings.values() if um is not None]
     agree = len(known) == len(spacings) > 0 and max(known) <= 1.05 * min(known)
     return {
+        "cases": list(spacings),
         "classes": classes,
         "size": folder.size,
         "spacing_um": folder.scale.spacing_um or (round(float(np.median(known)), 4) if agree else None),

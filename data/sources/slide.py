@@ -15,8 +15,7 @@ from data.sources.source import Source, SourceError
 UNIT_UM = {2: 25_400.0, 3: 10_000.0}  # ResolutionUnit: inch, centimetre
 SPATIAL, CHANNEL = "YX", "SC"
 PLAIN_BYTES = 2**20  # longer strips of bare bytes are read in parts
-WHITE_IS_ZERO = 0  # a photometric: such values are turned round, so that bright is high
-PHOTOMETRICS = {WHITE_IS_ZERO, 1, 2, 3, 6}  # white is zero, black is zero, RGB, palette, YCbCr (which decodes to RGB)
+PHOTOMETRICS = {0, 1, 2, 3, 6}  # white is zero, black is zero, RGB, palette, YCbCr (which decodes to RGB)
 
 
 class TiffSource(Source):
@@ -71,7 +70,6 @@ class _Level:
         self.shape = (first.imagelength, first.imagewidth)
         self.channels = channels
         self.samples = 1 if first.planarconfig == 2 else first.samplesperpixel
-        self.white = None if first.photometric != WHITE_IS_ZERO else 1 if first.dtype == bool else 255
         self.is_plain = all(_is_plain(page) for page in pages)
         self.chunk = (first.tilelength, first.tilewidth) if first.is_tiled else (first.rowsperstrip, first.imagewidth)
         if self.is_plain:
@@ -88,7 +86,7 @@ class _Level:
             for plane, row, column in itertools.product(range(min(planes, self.channels)), *spans):
                 index = (plane * self.chunks[0] + row) * self.chunks[1] + column
                 self._paste(pixels, box, self._decode(page, index, lock), (row, column), max(plane, number))
-        return pixels if self.white is None else np.uint8(self.white) - pixels
+        return pixels
 
     def _decode(self, page: tifffile.TiffPage, index: int, lock: Lock) -> np.ndarray:
         with _naming(f"{self.path.name} is damaged: segment {index} does not decode"):

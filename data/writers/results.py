@@ -116,12 +116,13 @@ def _score_table(scores: Sequence[CaseScore], classes: Sequence[str]) -> Table:
 
 
 def _case_pictures(results: Results, case_ids: Sequence[str], scores: Sequence[CaseScore]) -> list[Section]:
-    if not case_ids:
+    drawn = [case_id for case_id in case_ids if results.overlay(case_id).exists()]
+    if not drawn:
         return [Text("Cases", ["No case was predicted."])]
     dice = {score.id: pooled_confusion([each for each in scores if each.id == score.id]).dice for score in scores}
-    worst_first = sorted(case_ids, key=lambda case_id: (dice.get(case_id, 2.0), case_id))[:SHOWN_CASES]
+    worst_first = sorted(drawn, key=lambda case_id: (dice.get(case_id, 2.0), case_id))[:SHOWN_CASES]
     captions = [f"{each}, Dice {dice[each]:.3f}" if each in dice else each for each in worst_first]
     legend = "green: labels, orange: prediction" if scores else "orange: prediction"
-    more = f", the {SHOWN_CASES} of lowest Dice" if len(case_ids) > SHOWN_CASES else ""
+    more = f", the {SHOWN_CASES} of lowest Dice" if len(drawn) > SHOWN_CASES else ""
     overlays = [results.overlay(case_id) for case_id in worst_first]
     return [Pictures(f"Cases ({legend}{more})", list(zip(captions, overlays, strict=True)))]

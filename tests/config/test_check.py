@@ -116,3 +116,10 @@ def test_all_mistakes_are_told_at_once():
     found = mistakes(*options, paths=["DATASETS.WSI_FOLDER"], known=["there is no option X"])
     assert len(found) == 4
     assert found[0] == "there is no option X"
+
+
+def test_a_folder_option_must_name_a_folder(tmp_path):
+    (tmp_path / "file").write_text("")
+    for value in ("", str(tmp_path / "file")):
+        with pytest.raises(ConfigError, match=r"TEST\.WSI_FOLDER is '.*', which is no folder"):
+            check_cfg(load_cfg("", ["TEST.WSI_FOLDER", value]), ["TEST.WSI_FOLDER"])

@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from data.cases import list_cases
+from data.cases import Case, list_cases
 from data.patches.build import TrainingSet, build_dataloaders, build_folds, build_training_set
 from data.patches.statistics import PixelStatistics
 from data.patches.tiles import build_tile_folder, cut_case, describe_set, finish_tiles, start_tiles
@@ -39,7 +39,7 @@ def slides_cfg(tmp_path, **options):
     start_tiles(folder)
     for case in list_cases(cfg).cases:
         rows += cut_case(case, build_reader(cfg), folder, statistics)[0]
-    finish_tiles(folder, rows, describe_set(folder, ["object"], statistics, [1.0]))
+    finish_tiles(folder, rows, describe_set(folder, ["object"], statistics, dict.fromkeys(NAMES, 1.0)))
     return cfg
 
 
@@ -47,7 +47,7 @@ def training_set(cfg):
     cases, failures = list_cases(cfg).cases, Failures()
     data = build_training_set(cfg, cases, failures)
     assert not failures.rows
-    return data, build_folds(cfg, cases)
+    return data, build_folds(cfg, cases, data)
 
 
 def test_pairs_give_patches_with_their_mean_and_std(tmp_path):
@@ -97,16 +97,16 @@ def test_nothing_to_learn_from_is_an_error(tmp_path):
 
 def test_folds_follow_the_config(tmp_path):
     cfg = pairs_cfg(tmp_path, DATASETS_FOLD_GROUPS=[["a", "b", "c"], ["d"]])
-    assert build_folds(cfg, list_cases(cfg).cases) == {"a": 0, "b": 0, "c": 0, "d": 1}
+    assert training_set(cfg)[1] == {"a": 0, "b": 0, "c": 0, "d": 1}
 
 
 def test_a_fold_without_cases_is_an_error_before_anything_slow(tmp_path):
     cfg = pairs_cfg(tmp_path, DATASETS_FOLD_GROUPS=[["a", "b", "c", "d"], ["e"]], SOLVER_FOLDS=[1])
     with pytest.raises(ValueError, match="fold 1 has no validation cases"):
-        build_folds(cfg, list_cases(cfg).cases)
+        training_set(cfg)
     cfg = pairs_cfg(tmp_path, DATASETS_FOLD_GROUPS=[["a", "b", "c", "d"], ["e"]], SOLVER_FOLDS=[0])
     with pytest.raises(ValueError, match="fold 0 has no training cases"):
-        build_folds(cfg, list_cases(cfg).cases)
+        training_set(cfg)
 
 
 @pytest.fixture
@@ -197,3 +197,18 @@ def test_samples_of_some_cases_keep_their_order(tmp_path):
     data, _ = training_set(pairs_cfg(tmp_path))
     assert [sample.case_id for sample in data.of({"d", "a"})] == ["a"] * 6 + ["d"] * 6
     assert TrainingSet([], [], []).of({"a"}) == []
+
+
+def test_a_slide_of_glass_has_no_samples_but_a_fold_and_one_that_was_not_cut_is_a_failure(tmp_path):
+    cfg = slides_cfg(tmp_path)
+    write_pyramid(tmp_path / "e.tif", noise(96, 96, 3), levels=2)
+    cases = [*list_cases(cfg).cases, Case("e", tmp_path / "e.tif", {}, "e"), Case("f", tmp_path / "f.tif", {}, "f")]
+    card = build_tile_folder(cfg).card
+    card.write_text(card.read_text().replace('"d"', '"d", "e"'))
+    failures = Failures()
+    data = build_training_set(cfg, cases, failures)
+    assert data.case_ids == {*NAMES, "e"}
+    assert [row.id for row in failures.rows] == ["f"]
+    folds = build_folds(cfg, cases[:-1], data)
+    assert folds["e"] == 0
+    assert sorted(folds[name] for name in NAMES) == [0, 1, 2, 3]

@@ -54,7 +54,7 @@ def cut(folder, path, mask, case_id="a", **options):
     statistics = PixelStatistics()
     start_tiles(folder)
     rows, spacing_um = cut_case(case, build_reader(make_cfg(**options)), folder, statistics)
-    finish_tiles(folder, rows, describe_set(folder, ["object"], statistics, [spacing_um]))
+    finish_tiles(folder, rows, describe_set(folder, ["object"], statistics, {"a": spacing_um}))
     return rows
 
 
@@ -248,13 +248,13 @@ def test_a_crop_moves_the_tiles_with_it(tmp_path, slide):
     [([2.0, 2.0], 2.0), ([2.0, 2.05], 2.025), ([2.0, 2.2], None), ([2.0, None], None), ([], None), ([None], None)],
 )
 def test_the_card_has_a_pixel_size_only_if_all_cases_agree(tmp_path, spacings, spacing_um):
-    card = describe_set(folder_of(tmp_path), ["object"], PixelStatistics(), spacings)
+    card = describe_set(folder_of(tmp_path), ["object"], PixelStatistics(), dict(enumerate(spacings)))
     assert card["spacing_um"] == spacing_um
 
 
 def test_the_card_of_tiles_at_a_pixel_size_has_just_that(tmp_path):
     folder = TileFolder(tmp_path, 32, Scale(0.0, 2.0))
-    assert describe_set(folder, ["object"], PixelStatistics(), [2.01])["spacing_um"] == 2.0
+    assert describe_set(folder, ["object"], PixelStatistics(), {"a": 2.01})["spacing_um"] == 2.0
 
 
 def test_labels_of_a_box_inside_the_image_are_not_padded():
@@ -295,5 +295,5 @@ def test_cases_of_a_table_are_cut_with_their_group(tmp_path, slide):
     folder = folder_of(tmp_path)
     start_tiles(folder)
     rows, spacing_um = cut_case(list_cases(cfg).cases[0], build_reader(cfg), folder, PixelStatistics())
-    finish_tiles(folder, rows, describe_set(folder, ["object"], PixelStatistics(), [spacing_um]))
+    finish_tiles(folder, rows, describe_set(folder, ["object"], PixelStatistics(), {"a": spacing_um}))
     assert {row.group for row in read_tiles(folder)[0]} == {"007"}
