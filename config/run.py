@@ -3,6 +3,7 @@
 import errno
 import importlib.metadata
 import logging
+import os
 import platform
 import subprocess
 import sys
@@ -54,8 +55,8 @@ def start_run(cfg: CfgNode, folder: Path) -> Path:
     The log goes to the terminal and to log.txt; the run can be repeated from config.yaml and versions.txt.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.yaml").write_text(cfg.dump(sort_keys=False), encoding="utf-8")
-    (folder / "versions.txt").write_text("\n".join(describe_environment()) + "\n", encoding="utf-8")
+    _write(folder / "config.yaml", cfg.dump(sort_keys=False))
+    _write(folder / "versions.txt", "\n".join(describe_environment()) + "\n")
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stdout), logging.FileHandler(folder / "log.txt", "w")]
     for handler in handlers:
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
@@ -64,6 +65,12 @@ def start_run(cfg: CfgNode, folder: Path) -> Path:
         logging.getLogger(noisy).setLevel(logging.WARNING)
     log.info("run folder %s", folder)
     return folder
+
+
+def _write(path: Path, text: str) -> None:
+    draft = path.with_suffix(".part")
+    draft.write_text(text, encoding="utf-8")
+    os.replace(draft, path)
 
 
 def run_name(cfg: CfgNode) -> str:

@@ -1,6 +1,7 @@
 """Tiles on disk: PNG pairs of image and mask, their index tiles.csv, and what the set is like in tiles.json."""
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -142,7 +143,7 @@ def finish_tiles(folder: TileFolder, rows: list[TileRow], card: dict[str, object
     write_text(folder.card, json.dumps(card, indent=2) + "\n")
     write_table(folder.index, [asdict(row) for row in rows], list(TileRow.__dataclass_fields__))
     named = {row.tile for row in rows}
-    for path in (*folder.images.glob("*.png"), *folder.masks.glob("*.png")):
+    for path in (*folder.images.glob("*.p*"), *folder.masks.glob("*.p*")):  # .png, and .part of a run that was killed
         if path.name not in named:
             path.unlink()
 
@@ -157,14 +158,21 @@ def read_tiles(folder: TileFolder) -> tuple[list[TileRow], dict]:
 
 def save_image(path: Path, pixels: np.ndarray) -> None:
     """Write an 8-bit image (rows, columns, 1 or 3) as PNG."""
-    Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(path, compress_level=1)
+    _save(path, Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels))
 
 
 def save_mask(path: Path, classes: np.ndarray) -> None:
     """Write class indices (rows, columns) as PNG with a palette: the values stay, the eye sees colours."""
     image = Image.fromarray(classes)
     image.putpalette(PALETTE + [128] * (768 - len(PALETTE)))
-    image.save(path, compress_level=1)
+    _save(path, image)
+
+
+def _save(path: Path, image: Image.Image) -> None:
+    """Write under another name first; a tile counts once the index names it, so it is not synced on its own."""
+    draft = path.with_suffix(".part")
+    image.save(draft, format="PNG", compress_level=1)
+    os.replace(draft, path)
 
 
 def load_image(path: Path) -> np.ndarray:
