@@ -3,9 +3,11 @@
 import logging
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 from yacs.config import CfgNode
 
 from config import config_mistakes, parse_args, read_cfg
@@ -23,12 +25,22 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+@dataclass
+class Outcome:
+    """What came of the cases so far: ids predicted, scores, and counts (2, 256) for Dice against threshold."""
+
+    done: list[str] = field(default_factory=list)
+    scores: "list[CaseScore]" = field(default_factory=list)
+    histograms: np.ndarray = field(default_factory=lambda: np.zeros((2, 256), np.int64))
+
+
 @script
 def main(argv: Sequence[str]) -> int:
     """Predict every case of TEST.WSI_FOLDER; returns the exit code."""
     args = parse_args(argv, "Predict the masks of whole cases with the networks of a weights folder.")
     cfg, mistakes = read_cfg(args.config_file, args.options)
     needed = ["TEST.WSI_FOLDER", "TEST.LABELS_CSV", "TEST.MODEL_WEIGHTS_FOLDER", "DATASETS.ID_CSV"]
+    needed += ["DATASETS.LABELS_FOLDER"] * bool(cfg.DATASETS.LABELS_FOLDER and not cfg.TEST.LABELS_CSV)
     check_cfg(cfg, needed, mistakes)
     members, threshold = load_networks(cfg)
     return test(with_card(cfg, members[0]), members, threshold, start_run(cfg, Path(cfg.TEST.OUTPUT_DIR)))
@@ -64,10 +76,11 @@ def test(cfg: CfgNode, members: "list[Member]", threshold: float, folder: Path) 
         table = list_test_cases(cfg)
     results = Results(folder)
     failures = Failures(table.problems)
-    done, scores = predict_cases(cfg, members, threshold, table.cases, results, failures)
-    write_tables(cfg, results, done, scores, threshold, failures)
-    if scores:
-        print_result(f"Dice {pooled_confusion(scores).dice:.3f} over {len({score.id for score in scores})} cases")
+    outcome = predict_cases(cfg, members, threshold, table.cases, results, failures)
+    write_tables(cfg, results, outcome, threshold, failures)
+    if outcome.scores:
+        scored = {score.id for score in outcome.scores}
+        print_result(f"Dice {pooled_confusion(outcome.scores).dice:.3f} over {len(scored)} cases")
     print_result(f"failed {len(failures.ids)} of {len(failures.ids | {case.id for case in table.cases})} cases")
     return exit_code(failures.ids)
 
@@ -79,9 +92,10 @@ def predict_cases(
     cases: "Sequence[Case]",
     results: "Results",
     failures: "Failures",
-) -> "tuple[list[str], list[CaseScore]]":
-    """Predict one case after the other and write what is made from each map; ids of those done, and scores."""
+) -> Outcome:
+    """Predict one case after the other and write what is made from each map."""
     from data.patches.scale import Scale
+    from data.scoring import case_histograms
     from data.sources.opening import build_reader
     from data.stitching.case import build_inference, predict_case
     from data.stitching.postprocess import clean_case
@@ -92,18 +106,20 @@ def predict_cases(
     reader, card = build_reader(cfg), members[0].card
     inference = build_inference(cfg, Scale(card.reduction, card.spacing_um or 0.0))
     predictor = Predictor(members, cfg.TEST.TTA, best_device())
-    done: list[str] = []
-    scores: list[CaseScore] = []
+    outcome = Outcome()
     for case in track(cases, "cases", len(cases)):
         with failures.guard(case.id, case.image.name):
             raw = predict_case(case, reader, inference, predictor, results.probabilities(case.id), track)
             cleaned = results.cleaned(case.id)
             probabilities = clean_case(raw, cleaned, threshold, cfg.TEST.MIN_OBJECT, cfg.TEST.MAX_HOLE)
             write_masks(results, case.id, probabilities, threshold)
-            done.append(case.id)
+            outcome.done.append(case.id)
             log.info("%s: predicted", case.id)
-            scores += evaluate_case(case, reader, probabilities, threshold, results, cfg.TEST.OVERLAY_PX)
-    return done, scores
+            outcome.scores += evaluate_case(case, reader, probabilities, threshold, results, cfg.TEST.OVERLAY_PX)
+            if case.labels is not None:
+                with reader.open_both(case) as (_, labels):
+                    outcome.histograms += case_histograms(raw, labels).sum(0)
+    return outcome
 
 
 def write_masks(results: "Results", case_id: str, probabilities: "ProbabilityMap", threshold: float) -> None:
@@ -121,23 +137,37 @@ def write_masks(results: "Results", case_id: str, probabilities: "ProbabilityMap
 def write_tables(
     cfg: CfgNode,
     results: "Results",
-    done: Sequence[str],
-    scores: "list[CaseScore]",
+    outcome: Outcome,
     threshold: float,
     failures: "Failures",
 ) -> None:
-    """Write output.csv, scores.csv, failures.csv and the report."""
+    """Write output.csv, scores.csv, failures.csv, the curve of Dice against threshold and the report."""
+    from data.writers.curve import write_threshold_curve
     from data.writers.results import write_results_report, write_scores
     from data.writers.rle_csv import join_rle
+    from utils.report import Pictures
 
-    classes = list(cfg.DATASETS.CLASSES)
-    join_rle(results.root / "output.csv", [results.run_lengths(case_id) for case_id in done], classes)
-    (results.root / "scores.csv").unlink(missing_ok=True)  # of an earlier run that had labels
+    classes, pictures, scores = list(cfg.DATASETS.CLASSES), [], outcome.scores
+    for name in ("scores.csv", "dice_threshold.csv", "dice_threshold.png"):  # of an earlier run that had labels
+        (results.root / name).unlink(missing_ok=True)
+    join_rle(results.root / "output.csv", [results.run_lengths(case_id) for case_id in outcome.done], classes)
     if scores:
         write_scores(results.root / "scores.csv", scores, classes)
+        curve = write_threshold_curve(results.root, outcome.histograms, threshold)
+        pictures.append(
+            Pictures("Dice against threshold", [("before post-processing; the line is the one used", curve)])
+        )
     failures.write(results.root / "failures.csv")
     page = write_results_report(
-        results, "Predicted masks", done, scores, classes, threshold, failures.rows, cfg.dump(sort_keys=False)
+        results,
+        "Predicted masks",
+        outcome.done,
+        scores,
+        classes,
+        threshold,
+        failures.rows,
+        cfg.dump(sort_keys=False),
+        pictures,
     )
     log.info("report %s", page)
 

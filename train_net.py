@@ -40,12 +40,21 @@ def main(argv: Sequence[str]) -> int:
 
 def train(cfg: CfgNode, run: Path) -> int:
     """Train each fold, predict the cases that it did not see, tune the threshold and report."""
-    from model.callbacks.stop import TrainingError
     from utils.failures import Failures
 
     failures = Failures()
+    try:
+        return train_folds(cfg, run, failures)
+    finally:
+        failures.write(run / "failures.csv")
+
+
+def train_folds(cfg: CfgNode, run: Path, failures: "Failures") -> int:
+    """The steps of a run; returns the exit code."""
+    from model.callbacks.stop import TrainingError
+
     cases, data, fold_of = prepare(cfg, run, failures)
-    folds = cfg.SOLVER.FOLDS or sorted(set(fold_of.values()))
+    folds = cfg.SOLVER.FOLDS or sorted({fold_of[sample.case_id] for sample in data.samples})
     history: list[dict] = []
     try:
         for fold in folds:
@@ -54,15 +63,12 @@ def train(cfg: CfgNode, run: Path) -> int:
         log.error("%s", error)
         return SOME_FAILED
     maps = predict_out_of_fold(cfg, run, [case for case in cases if fold_of[case.id] in folds], fold_of, failures)
-    predicted = [case for case in cases if case.id in maps]
-    if not predicted:
-        failures.write(run / "failures.csv")
-        log.error("no case could be predicted; see %s", run / "failures.csv")
+    threshold = tune_threshold(cfg, run, [case for case in cases if case.id in maps], maps, failures)
+    scored = [case for case in cases if case.id in maps and case.id not in failures.ids]
+    if not scored:
+        log.error("no case could be predicted and scored; see %s", run / "failures.csv")
         return SOME_FAILED
-    threshold = tune_threshold(cfg, run, predicted, maps, failures)
-    predicted = [case for case in predicted if case.id not in failures.ids]
-    dice = report(cfg, run, predicted, maps, threshold, failures)
-    failures.write(run / "failures.csv")
+    dice = report(cfg, run, scored, maps, threshold, failures)
     print_result(f"failed {len(failures.ids)} of {len(failures.ids | set(fold_of))} cases")
     print_result(f"out-of-fold Dice {dice:.3f} at threshold {threshold:.2f}")
     return exit_code(failures.ids)
@@ -147,7 +153,7 @@ def predict_out_of_fold(
         own = [case for case in cases if fold_of[case.id] == fold]
         for case in track(own, f"fold {fold} cases", len(own)):
             with failures.guard(case.id, case.image.name):
-                maps[case.id] = predict_case(case, reader, inference, predictor, results.probabilities(case.id))
+                maps[case.id] = predict_case(case, reader, inference, predictor, results.probabilities(case.id), track)
     return maps
 
 
@@ -167,6 +173,8 @@ def tune_threshold(
         with failures.guard(case.id, case.image.name), reader.open_both(case) as (_, labels):
             histograms += case_histograms(maps[case.id], labels).sum(0)
     threshold, _ = best_threshold(histograms)
+    if not histograms.any():
+        return threshold
     write_threshold_curve(run, histograms, threshold)
     for path in sorted((run / "weights").glob("*.safetensors")):
         set_threshold(path, threshold)

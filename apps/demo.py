@@ -10,8 +10,8 @@ import pandas as pd
 import test_net
 import tiles_creator
 import train_net
-from config import load_cfg
-from config.run import print_result
+from config import load_cfg, parse_args
+from config.run import print_result, script
 from data.synthetic import write_demo_slides
 from utils.tables import write_table
 
@@ -20,9 +20,12 @@ HELD_OUT = {"demo05", "demo08"}  # one of odd size, one planar 5-D
 Script = Callable[[Sequence[str]], int]
 
 
+@script
 def main(argv: Sequence[str]) -> int:
     """Make the slides, cut, train, predict the held-out ones; the last lines are their Dice and the report's path."""
-    cfg = load_cfg(CONFIG, argv)
+    args = parse_args(argv, "Draw slides, cut them, train a small network and predict two slides that it never saw.")
+    config_file = args.config_file or CONFIG
+    cfg = load_cfg(config_file, args.options)
     slides = Path(cfg.DATASETS.WSI_FOLDER)
     make_slides(slides)
     run = Path(cfg.OUTPUT_DIR) / "demo"
@@ -32,8 +35,8 @@ def main(argv: Sequence[str]) -> int:
         (train_net.main, ["RUN_NAME", run.name]),
         (test_net.main, ["TEST.MODEL_WEIGHTS_FOLDER", str(run / "weights")]),
     ]
-    for script, options in steps:
-        code = script(["--config-file", CONFIG, *argv, *options])
+    for step, options in steps:
+        code = step(["--config-file", config_file, *args.options, *options])
         if code:
             return code
     results = Path(cfg.TEST.OUTPUT_DIR)

@@ -75,7 +75,15 @@ def check_cfg(cfg: CfgNode, paths: Sequence[str] = (), known: Sequence[str] = ()
 
     `paths` are the options that must name existing paths.
     """
-    mistakes = [*known, *_values(cfg), *_sizes(cfg), *_labels(cfg), *_lists(cfg), *_missing(cfg, paths)]
+    mistakes = [
+        *known,
+        *_values(cfg),
+        *_sizes(cfg),
+        *_labels(cfg),
+        *_lists(cfg),
+        *_training(cfg),
+        *_missing(cfg, paths),
+    ]
     if mistakes:
         raise ConfigError(mistakes)
 
@@ -118,6 +126,10 @@ def _labels(cfg: CfgNode) -> Iterator[str]:
         yield f"DATASETS.MASK_VALUES has {len(data.MASK_VALUES)} lists for {len(data.CLASSES)} classes"
     if not all(isinstance(each, list) and all(v in range(256) for v in each) for each in data.MASK_VALUES):
         yield f"DATASETS.MASK_VALUES is {data.MASK_VALUES}; it must be lists of values 0 to 255, such as [[10, 20]]"
+    if not all(isinstance(name, str) for name in data.CLASSES):
+        yield f"DATASETS.CLASSES is {data.CLASSES}; names must be texts"
+    if data.MASK_THRESHOLD and (data.MASK_VALUES or len(data.CLASSES) > 1):
+        yield "DATASETS.MASK_THRESHOLD makes one class of a mask; leave MASK_VALUES empty and name one class"
     if data.MASK_THRESHOLD not in range(256):
         yield f"DATASETS.MASK_THRESHOLD is {data.MASK_THRESHOLD}; it must lie in 0 to 255"
 
@@ -135,6 +147,15 @@ def _lists(cfg: CfgNode) -> Iterator[str]:
             yield f"INPUT.{key} has {len(cfg.INPUT[key])} values for {cfg.MODEL.IN_CHANNELS} channels"
         elif not all(isinstance(value, (int, float)) and (value > 0 or key == "MEAN") for value in cfg.INPUT[key]):
             yield f"INPUT.{key} is {cfg.INPUT[key]}; it must be numbers from 0 to 1, such as [0.7, 0.5, 0.6]"
+    yield from _fold_groups(data.FOLD_GROUPS)
+
+
+def _training(cfg: CfgNode) -> Iterator[str]:
+    data = cfg.DATASETS
+    if cfg.TEST.SPLIT and not data.ID_CSV:
+        yield f"TEST.SPLIT is {cfg.TEST.SPLIT!r} but DATASETS.ID_CSV, which holds the splits, is empty"
+    if cfg.SOLVER.BATCH_SIZE == 1 and cfg.MODEL.ARCHITECTURE.startswith("UneXt"):
+        yield "SOLVER.BATCH_SIZE is 1; UneXt normalises over a batch of at least 2"
     folds = len(data.FOLD_GROUPS) or cfg.SOLVER.N_FOLDS
     if not all(fold in range(folds) for fold in cfg.SOLVER.FOLDS):
         yield f"SOLVER.FOLDS is {cfg.SOLVER.FOLDS}; folds run from 0 to {folds - 1}"
@@ -142,6 +163,16 @@ def _lists(cfg: CfgNode) -> Iterator[str]:
 
 def _places(pattern: str) -> set[str]:
     return {place for place in ("{group}", "{name}") if place in pattern}
+
+
+def _fold_groups(folds: list) -> Iterator[str]:
+    if not all(isinstance(groups, list) and all(isinstance(each, str) for each in groups) for groups in folds):
+        yield f"DATASETS.FOLD_GROUPS is {folds}; it must be lists of names, such as [['1', '3'], ['2', '5']]"
+        return
+    names = [name for groups in folds for name in groups]
+    doubled = sorted({name for name in names if names.count(name) > 1})
+    if doubled:
+        yield f"DATASETS.FOLD_GROUPS names {doubled} in several folds"
 
 
 def _is_crop(crop: list) -> bool:

@@ -1,6 +1,5 @@
 """The frame of every script: a run folder that explains itself, a log, and exit codes."""
 
-import errno
 import importlib.metadata
 import logging
 import os
@@ -18,7 +17,6 @@ from config.load import ConfigError
 
 ALL_GOOD, SOME_FAILED, BAD_CONFIG, BAD_ENVIRONMENT = 0, 1, 2, 3
 LIBRARIES = ("torch", "fastai", "segmentation_models_pytorch", "timm", "albumentations", "numpy", "tifffile", "zarr")
-ENVIRONMENT_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 log = logging.getLogger(__name__)
 
 
@@ -36,9 +34,8 @@ def script(main: Callable[[Sequence[str]], int]) -> Callable[[Sequence[str]], in
             _complain(["stopped by the user"])
             return 130
         except OSError as error:
-            if error.errno not in ENVIRONMENT_ERRORS:
-                raise
-            _complain([f"{error.strerror}: {error.filename or 'the output folder'}"])
+            log.debug("the environment", exc_info=True)
+            _complain([f"{error.strerror or error}: {error.filename or 'the output folder'}"])
             return BAD_ENVIRONMENT
 
     return wrapped

@@ -41,8 +41,10 @@ class CaseTable:
 
 def list_cases(cfg: CfgNode) -> CaseTable:
     """Cases to learn from; one without labels is a problem, one of the split 'test' is left out."""
-    table = LAYOUTS[cfg.DATASETS.LAYOUT](cfg, Path(cfg.DATASETS.WSI_FOLDER), cfg.DATASETS.LABELS_CSV)
+    labels_csv = "" if cfg.DATASETS.LABELS_FOLDER else cfg.DATASETS.LABELS_CSV
+    table = LAYOUTS[cfg.DATASETS.LAYOUT](cfg, Path(cfg.DATASETS.WSI_FOLDER), labels_csv)
     table = _join_ids(cfg, table, lambda split: split != "test")
+    _refuse_nothing(table, Path(cfg.DATASETS.WSI_FOLDER))
     unlabelled = [case for case in table.cases if case.labels is None]
     table.problems += [Failure(case.id, case.image.name, "has no labels") for case in unlabelled]
     table.cases = [case for case in table.cases if case.labels is not None]
@@ -53,25 +55,32 @@ def list_test_cases(cfg: CfgNode) -> CaseTable:
     """Cases to predict, with labels where they are known: all, or with TEST.SPLIT those rows of DATASETS.ID_CSV."""
     table = LAYOUTS[cfg.DATASETS.LAYOUT](cfg, Path(cfg.TEST.WSI_FOLDER), cfg.TEST.LABELS_CSV)
     table.problems = [problem for problem in table.problems if not problem.message.endswith(NO_IMAGE)]
-    return _join_ids(cfg, table, lambda split: split == cfg.TEST.SPLIT) if cfg.TEST.SPLIT else table
+    if cfg.TEST.SPLIT:
+        table = _join_ids(cfg, table, lambda split: split == cfg.TEST.SPLIT)
+    _refuse_nothing(table, Path(cfg.TEST.WSI_FOLDER))
+    return table
+
+
+def _refuse_nothing(table: CaseTable, folder: Path) -> None:
+    if not (table.cases or table.problems):
+        raise ValueError(f"no case of the wanted layout, ids and split lies in {folder}")
 
 
 def list_slides(cfg: CfgNode, folder: Path, labels_csv: str) -> CaseTable:
     """TIFF files of a folder, by their stem, with the labels of a CSV or of a folder of masks."""
     files = (path for path in sorted(folder.iterdir()) if path.suffix.lower() in SLIDE_ENDINGS)
     table = _one_by_id(Case(path.stem, path, group=path.stem) for path in files if not path.name.startswith("."))
-    if cfg.DATASETS.LABELS_FOLDER:
-        return _join_mask_files(table, Path(cfg.DATASETS.LABELS_FOLDER))
-    return _join_run_lengths(cfg, table, Path(labels_csv)) if labels_csv else table
+    if labels_csv:
+        return _join_run_lengths(cfg, table, Path(labels_csv))
+    return _join_mask_files(table, Path(cfg.DATASETS.LABELS_FOLDER)) if cfg.DATASETS.LABELS_FOLDER else table
 
 
 def list_pairs(cfg: CfgNode, folder: Path, labels_csv: str) -> CaseTable:
     """Images that match DATASETS.IMAGES, each with the mask that has the same {name} and {group}."""
     images = match_files(folder, cfg.DATASETS.IMAGES)
-    masks = dict(match_files(folder, cfg.DATASETS.MASKS)) if cfg.DATASETS.MASKS else {}
-    return _one_by_id(
-        Case("_".join(filter(None, key)), path, masks.get(key), group=key[0] or key[1]) for key, path in images
-    )
+    masks = match_files(folder, cfg.DATASETS.MASKS) if cfg.DATASETS.MASKS else []
+    table = _one_by_id(Case("_".join(filter(None, key)), path, group=key[0] or key[1]) for key, path in images)
+    return _join_masks(table, [("_".join(filter(None, key)), path) for key, path in masks])
 
 
 LAYOUTS = {"slides": list_slides, "pairs": list_pairs}
@@ -103,9 +112,18 @@ def _one_by_id(cases: Iterable[Case]) -> CaseTable:
 
 
 def _join_mask_files(table: CaseTable, folder: Path) -> CaseTable:
-    masks = {path.stem: path for path in sorted(folder.iterdir()) if path.suffix.lower() in READERS}
-    table.cases = [replace(case, labels=masks.get(case.id)) for case in table.cases]
-    return table
+    return _join_masks(
+        table, [(path.stem, path) for path in sorted(folder.iterdir()) if path.suffix.lower() in READERS]
+    )
+
+
+def _join_masks(table: CaseTable, masks: list[tuple[str, Path]]) -> CaseTable:
+    """Give each case the mask of its id; several masks of one id are a problem."""
+    counts, paths = Counter(mask_id for mask_id, _ in masks), dict(masks)
+    doubles = [case for case in table.cases if counts[case.id] > 1]
+    problems = [Failure(case.id, paths[case.id].name, "is one of several masks of this id") for case in doubles]
+    cases = [replace(case, labels=paths.get(case.id)) for case in table.cases if counts[case.id] <= 1]
+    return CaseTable(cases, table.problems + problems)
 
 
 def _join_run_lengths(cfg: CfgNode, table: CaseTable, path: Path) -> CaseTable:

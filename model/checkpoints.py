@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from yacs.config import CfgNode
 
 from utils.atomic import atomic_path
@@ -60,11 +60,9 @@ def build_card(cfg: CfgNode, mean: Sequence[float], std: Sequence[float], spacin
 def save_checkpoint(path: Path, state: Mapping[str, torch.Tensor], card: ModelCard) -> None:
     """Write tensors and card to a safetensors file, in one step; equal content gives equal bytes."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
-    metadata = {
-        "card": json.dumps({"format": FORMAT, **asdict(card)})
-    }  # of several entries the order is left to chance
+    entry = json.dumps({"format": FORMAT, **asdict(card)})  # of several entries the order is left to chance
     with atomic_path(path) as draft:
-        save_file(tensors, draft, metadata)
+        draft.write_bytes(save(tensors, {"card": entry}))
 
 
 def load_checkpoint(path: Path) -> tuple[dict[str, torch.Tensor], ModelCard]:

@@ -11,7 +11,8 @@ from utils.tables import write_table
 
 log = logging.getLogger(__name__)
 
-NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}  # the machine's trouble, not the case's
+# the machine's trouble, not the case's: readers turn what is wrong with an input into errors of their own
+ENVIRONMENT = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 
 
 @dataclass(frozen=True)
@@ -44,12 +45,13 @@ class Failures:
 
     @contextmanager
     def guard(self, case_id: str, file: str) -> Iterator[None]:
-        """Turn an error of one case (ValueError, OSError, MemoryError) into a failure; a full disk ends the run."""
+        """Turn any error of one case into a failure; a full disk or a forbidden folder ends the run."""
         try:
             yield
-        except (ValueError, OSError, MemoryError) as error:
-            if isinstance(error, OSError) and error.errno in NO_ROOM:
+        except Exception as error:
+            if isinstance(error, OSError) and error.errno in ENVIRONMENT:
                 raise
+            log.debug("%s", case_id, exc_info=True)
             self.add(Failure(case_id, file, str(error) or type(error).__name__))
 
     def write(self, path: Path) -> None:

@@ -187,7 +187,14 @@ def _show_row(axes: np.ndarray, row: Row, title: str, several: bool) -> None:
         place.imshow(np.full_like(_small(_rgb(image)), 245) if blank else _panel(image, mask, colour, several))
         if blank:
             place.text(0.5, 0.5, "no label", transform=place.transAxes, ha="center", va="center", color=QUIET)
-        place.set_title(name or title, loc="left", fontsize=10, color=INK if name == "" or several else colour, pad=4)
+        place.set_title(
+            name or title,
+            loc="left",
+            fontsize=10,
+            color=INK if name == "" or several else colour,
+            pad=4,
+            parse_math=False,
+        )
         place.set_axis_off()
 
 
@@ -248,7 +255,7 @@ def _bytes(colour: str) -> tuple[int, int, int]:
 
 
 def _dress(axes: Axes, title: str, x: str, y: str) -> None:
-    axes.set_title(title, loc="left", fontsize=13, color=INK, pad=10, fontweight="bold")
+    axes.set_title(title, loc="left", fontsize=13, color=INK, pad=10, fontweight="bold", parse_math=False)
     axes.set_xlabel(x, fontsize=11, color=QUIET)
     axes.set_ylabel(y, fontsize=11, color=QUIET)
     axes.tick_params(colors=QUIET, labelsize=10, length=0)

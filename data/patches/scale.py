@@ -6,6 +6,8 @@ from yacs.config import CfgNode
 
 from data.sources.source import Source, SourceError, model_shape
 
+PLAUSIBLE = (0.25, 128.0)  # reductions by pixel size; beyond, one of the two sizes is wrong
+
 
 @dataclass(frozen=True)
 class Scale:
@@ -25,7 +27,13 @@ class Scale:
     def reduction_of(self, source: Source) -> float:
         """Level-0 pixels a side per pixel of the network's image; raises SourceError where a pixel size is missing."""
         if self.spacing_um and source.spacing_um:
-            return self.spacing_um / max(source.spacing_um)
+            reduction = self.spacing_um / max(source.spacing_um)
+            if not PLAUSIBLE[0] <= reduction <= PLAUSIBLE[1]:
+                raise SourceError(
+                    f"has pixels of {max(source.spacing_um):g} um, the network takes {self.spacing_um:g} um; "
+                    "if the file is wrong, set DATASETS.SPACING_UM"
+                )
+            return reduction
         if not self.reduction:
             raise SourceError("has no pixel size; set DATASETS.SPACING_UM (for example 0.5)")
         return self.reduction

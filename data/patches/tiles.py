@@ -14,7 +14,7 @@ from data.cases import Case
 from data.patches.grid import Box, Grid, scale_box
 from data.patches.scale import Scale, build_scale
 from data.patches.statistics import PixelStatistics
-from data.patches.tissue import KEEP_ALL, TissueMap, TissueRule, build_tissue_rule
+from data.patches.tissue import KEEP_ALL, TissueRule, build_tissue_rule
 from data.sources.labels import IGNORE, ScaledLabels
 from data.sources.opening import CaseReader
 from data.sources.source import ScaledSource, Source
@@ -111,24 +111,24 @@ def _cut(
     tissue = folder.tissue.find(source)
     grid = Grid(labels.shape, (folder.size,) * 2, (folder.overlap_px,) * 2)
     for number, box in enumerate(grid):
-        row = _describe(case, folder.name(case.id, number), box, source, labels, tissue)
+        mask = padded_mask(labels, box)
+        share = tissue.fraction(box, labels.shape) if tissue else 1.0
+        place = scale_box(box, labels.shape, source.shape)
+        inside = mask[tuple(slice(0, n) for n in box.within(labels.shape).size)]
+        row = _describe(case, folder.name(case.id, number), box, place, share, inside)
         if row.tissue < folder.tissue.min_fraction and not row.foreground:
             continue
-        image, mask = view.read(box), padded_mask(labels, box)
+        image = view.read(box)
         save_image(folder.images / row.tile, image)
         save_mask(folder.masks / row.tile, mask)
         statistics.add_pixels(image)
         yield row
 
 
-def _describe(
-    case: Case, name: str, box: Box, source: Source, labels: ScaledLabels, tissue: TissueMap | None
-) -> TileRow:
-    mask = labels.read(box.within(labels.shape))
-    row, column = scale_box(box, labels.shape, source.shape).start
-    share = tissue.fraction(box, labels.shape) if tissue else 1.0
+def _describe(case: Case, name: str, box: Box, place_level0: Box, tissue: float, mask: np.ndarray) -> TileRow:
     foreground = float(((mask > 0) & (mask != IGNORE)).mean())
-    return TileRow(name, case.id, case.group, row, column, box.start[0], box.start[1], share, foreground)
+    (row, column), (row_px, column_px) = place_level0.start, box.start
+    return TileRow(name, case.id, case.group, row, column, row_px, column_px, tissue, foreground)
 
 
 def padded_mask(labels: ScaledLabels, box: Box) -> np.ndarray:
@@ -143,7 +143,8 @@ def finish_tiles(folder: TileFolder, rows: list[TileRow], card: dict[str, object
     write_text(folder.card, json.dumps(card, indent=2) + "\n")
     write_table(folder.index, [asdict(row) for row in rows], list(TileRow.__dataclass_fields__))
     named = {row.tile for row in rows}
-    for path in (*folder.images.glob("*.p*"), *folder.masks.glob("*.p*")):  # .png, and .part of a run that was killed
+    own = f"*_*{folder.scale.suffix}.p*"  # .png, and .part of a run that was killed
+    for path in (*folder.images.glob(own), *folder.masks.glob(own)):
         if path.name not in named:
             path.unlink()
 

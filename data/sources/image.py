@@ -4,24 +4,31 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from data.patches.grid import Box
 from data.sources.source import Source, SourceError
 
+ORIENTATION, SIDEWAYS = 0x0112, (5, 6, 7, 8)  # the EXIF tag that cameras set, and its values that swap the sides
 MODES = {"RGB": 3, "L": 1, "1": 1}
 
 
 class ImageSource(Source):
-    """An image file of 8-bit RGB or grey values; palettes are kept as indices, other modes are turned into RGB."""
+    """An image file of 8-bit RGB or grey values, turned upright as its EXIF data says.
+
+    Palettes are kept as indices; other modes are turned into RGB.
+    """
 
     def __init__(self, path: Path):
         self.path = path
         try:
             with Image.open(path) as image:
-                self.level_shapes = ((image.height, image.width),)
+                turned = image.getexif().get(ORIENTATION, 1) in SIDEWAYS
+                self.level_shapes = ((image.width, image.height) if turned else (image.height, image.width),)
                 self._mode = _readable_mode(image.mode, path)
-        except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
+        except Image.DecompressionBombError as error:
+            raise SourceError(f"{path.name} is too large to decode whole; save it as a tiled TIFF ({error})") from error
+        except (UnidentifiedImageError, OSError) as error:
             raise SourceError(f"{path.name} cannot be read as an image: {error}") from error
         self.channels = MODES.get(self._mode, 1)
 
@@ -33,7 +40,8 @@ class ImageSource(Source):
     def _pixels(self) -> np.ndarray:
         try:
             with Image.open(self.path) as image:
-                pixels = np.asarray(image if image.mode == self._mode else image.convert(self._mode))
+                upright = ImageOps.exif_transpose(image)
+                pixels = np.asarray(upright if upright.mode == self._mode else upright.convert(self._mode))
         except (OSError, SyntaxError, ValueError) as error:
             raise SourceError(f"{self.path.name} is damaged: {error}") from error
         return pixels.reshape(*self.shape, self.channels).astype(np.uint8)

@@ -13,6 +13,7 @@ from data.patches.grid import Box
 from data.sources.source import Source, SourceError
 
 UNIT_UM = {2: 25_400.0, 3: 10_000.0}  # ResolutionUnit: inch, centimetre
+PLAUSIBLE_UM = (0.02, 30.0)  # a tag outside is that of a screen or a printer (72 or 300 dpi), not of a microscope
 SPATIAL, CHANNEL = "YX", "SC"
 PLAIN_BYTES = 2**20  # longer strips of bare bytes are read in parts
 PHOTOMETRICS = {0, 1, 2, 3, 6}  # white is zero, black is zero, RGB, palette, YCbCr (which decodes to RGB)
@@ -197,7 +198,7 @@ def _tag_spacing_um(page: tifffile.TiffPage) -> tuple[float, float] | None:
     if unit is None or None in tags or any(tag.value[0] == 0 or tag.value[1] == 0 for tag in tags):
         return None
     row, column = (unit * tag.value[1] / tag.value[0] for tag in tags)
-    return row, column
+    return (row, column) if all(PLAUSIBLE_UM[0] <= um <= PLAUSIBLE_UM[1] for um in (row, column)) else None
 
 
 def _ome_spacing_um(file: tifffile.TiffFile) -> tuple[float, float] | None:

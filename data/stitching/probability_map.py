@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import zarr
+from zarr.storage import LocalStore
 
 from data.patches.grid import Box, whole
 from data.sources.source import Source
@@ -105,7 +106,7 @@ def create_map(path: Path, shape: tuple[int, ...], frame: Frame) -> ProbabilityM
     """A new map of zeros on disk; `path` is the folder of the array."""
     channels = len(frame.classes)
     array = zarr.create_array(
-        store=str(path),
+        store=LocalStore(path),
         shape=(channels, *shape),
         chunks=(channels, *(min(CHUNK, n) for n in shape)),
         dtype="uint8",
@@ -118,7 +119,7 @@ def create_map(path: Path, shape: tuple[int, ...], frame: Frame) -> ProbabilityM
 def open_map(path: Path) -> ProbabilityMap:
     """A map that was written before; raises ValueError naming the folder if it is none."""
     try:
-        array = zarr.open_array(store=str(path), mode="r")
+        array = zarr.open_array(store=LocalStore(path), mode="r")
         values = {name: _tuples(value) for name, value in dict(array.attrs)["frame"].items()}
     except (OSError, KeyError, ValueError) as error:
         raise ValueError(f"{path} is no probability map: {error}") from error

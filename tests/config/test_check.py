@@ -123,3 +123,19 @@ def test_a_folder_option_must_name_a_folder(tmp_path):
     for value in ("", str(tmp_path / "file")):
         with pytest.raises(ConfigError, match=r"TEST\.WSI_FOLDER is '.*', which is no folder"):
             check_cfg(load_cfg("", ["TEST.WSI_FOLDER", value]), ["TEST.WSI_FOLDER"])
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["DATASETS.FOLD_GROUPS", "[1, 3]"], "must be lists of names"),
+        (["DATASETS.FOLD_GROUPS", "[['a'], ['a']]"], r"names \['a'\] in several folds"),
+        (["DATASETS.CLASSES", "[1]"], "names must be texts"),
+        (["DATASETS.MASK_THRESHOLD", "9", "DATASETS.MASK_VALUES", "[[1]]"], "makes one class"),
+        (["TEST.SPLIT", "test"], r"DATASETS\.ID_CSV, which holds the splits, is empty"),
+        (["SOLVER.BATCH_SIZE", "1"], "at least 2"),
+    ],
+)
+def test_options_that_contradict_each_other_are_told(options, words):
+    with pytest.raises(ConfigError, match=words):
+        check_cfg(load_cfg("", options))

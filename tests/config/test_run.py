@@ -40,7 +40,7 @@ def test_ctrl_c_exits_with_130(capsys):
     assert "stopped" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("error", [ValueError("a bug"), FileNotFoundError(errno.ENOENT, "gone", "x"), KeyError("k")])
+@pytest.mark.parametrize("error", [ValueError("a bug"), KeyError("k")])
 def test_a_bug_keeps_its_traceback(error):
     with pytest.raises(type(error)):
         failing(error)

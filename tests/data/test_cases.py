@@ -245,10 +245,23 @@ def test_a_star_never_crosses_a_folder(tmp_path):
     assert match_files(tmp_path, "images/{name}.*") == [(("", "x"), tmp_path / "images/x.png")]
 
 
-def test_no_file_gives_an_empty_table(tmp_path):
+def test_a_folder_without_any_case_is_an_error(tmp_path):
     (tmp_path / "slides").mkdir()
-    assert list_test_cases(slides_cfg(tmp_path)).cases == []
-    assert list_cases(pairs_cfg(tmp_path)).cases == []
+    with pytest.raises(ValueError, match=r"no case .* lies in .*slides"):
+        list_test_cases(slides_cfg(tmp_path))
+    with pytest.raises(ValueError, match="no case"):
+        list_cases(pairs_cfg(tmp_path))
+
+
+def test_two_masks_of_one_name_are_a_problem_and_not_a_matter_of_luck(tmp_path):
+    for name in ("images/a.png", "images/b.png", "masks/a.png", "masks/a.bmp", "masks/b.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    table = list_cases(pairs_cfg(tmp_path))
+    assert [case.id for case in table.cases] == ["b"]
+    assert [(problem.id, problem.message) for problem in table.problems] == [
+        ("a", "is one of several masks of this id")
+    ]
 
 
 @pytest.mark.parametrize("masks", ["masks/*.png", "masks/{group}/{name}.png"])

@@ -35,11 +35,21 @@ def test_a_full_disk_ends_the_run(number):
     assert not failures.rows
 
 
-@pytest.mark.parametrize("error", [RuntimeError("of ours"), KeyboardInterrupt()])
-def test_an_error_of_the_program_is_not_hidden(error):
+@pytest.mark.parametrize(
+    "error", [OSError(errno.ENOSPC, "full"), PermissionError(errno.EACCES, "no"), KeyboardInterrupt()]
+)
+def test_trouble_of_the_machine_or_a_stop_ends_the_run(error):
     failures = Failures()
     with pytest.raises(type(error)), failures.guard("a", "a.tif"):
         raise error
+
+
+@pytest.mark.parametrize("error", [RuntimeError("out of memory"), KeyError("x"), FileNotFoundError("gone")])
+def test_any_other_error_of_a_case_leaves_the_others_alone(error):
+    failures = Failures()
+    with failures.guard("a", "a.tif"):
+        raise error
+    assert failures.ids == {"a"}
 
 
 def test_every_failure_is_one_line_of_the_log_and_of_the_table(tmp_path, caplog):

@@ -137,3 +137,13 @@ def test_a_folder_with_the_ending_of_an_image_is_an_error(tmp_path):
     (tmp_path / "a.tif").mkdir()
     with pytest.raises(SourceError, match=r"a\.tif is missing or no file"):
         open_source(tmp_path / "a.tif")
+
+
+def test_a_photograph_is_turned_upright_as_its_camera_says(tmp_path):
+    pixels = noise(20, 30, 3)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was held sideways: turn by 90 degrees clockwise
+    Image.fromarray(pixels).save(tmp_path / "a.png", exif=exif)
+    with open_source(tmp_path / "a.png") as source:
+        assert source.shape == (30, 20)
+        np.testing.assert_array_equal(source.read(whole(source.shape)), np.rot90(pixels, -1))
