@@ -15,6 +15,7 @@ from data.sources.source import Source, SourceError
 UNIT_UM = {2: 25_400.0, 3: 10_000.0}  # ResolutionUnit: inch, centimetre
 PLAUSIBLE_UM = (0.02, 30.0)  # a tag outside is that of a screen or a printer (72 or 300 dpi), not of a microscope
 SPATIAL, CHANNEL = "YX", "SC"
+RECENT_BYTES = 2**24  # decoded strips or tiles that a level keeps
 PLAIN_BYTES = 2**20  # longer strips of bare bytes are read in parts
 PHOTOMETRICS = {0, 1, 2, 3, 6}  # white is zero, black is zero, RGB, palette, YCbCr (which decodes to RGB)
 
@@ -75,6 +76,7 @@ class _Level:
         self.chunk = (first.tilelength, first.tilewidth) if first.is_tiled else (first.rowsperstrip, first.imagewidth)
         if self.is_plain:
             self.chunk = (min(self.chunk[0], max(1, PLAIN_BYTES // (self.shape[1] * self.samples))), self.shape[1])
+        self.recent: dict[tuple[int, int], np.ndarray] = {}
         self.chunks = tuple(-(-n // c) for n, c in zip(self.shape, self.chunk, strict=True))
 
     def read(self, box: Box, lock: Lock) -> np.ndarray:
@@ -86,8 +88,20 @@ class _Level:
             planes = page.samplesperpixel if page.planarconfig == 2 else 1
             for plane, row, column in itertools.product(range(min(planes, self.channels)), *spans):
                 index = (plane * self.chunks[0] + row) * self.chunks[1] + column
-                self._paste(pixels, box, self._decode(page, index, lock), (row, column), max(plane, number))
+                segment = self._segment(page, number, index, lock)
+                self._paste(pixels, box, segment, (row, column), max(plane, number))
         return pixels
+
+    def _segment(self, page: tifffile.TiffPage, number: int, index: int, lock: Lock) -> np.ndarray:
+        """A decoded segment (rows, columns, samples); those last used are kept, since neighbours share them."""
+        with lock:
+            known = self.recent.pop((number, index), None)
+        segment = self._decode(page, index, lock) if known is None else known
+        with lock:
+            self.recent[number, index] = segment
+            while len(self.recent) > 1 and sum(each.nbytes for each in self.recent.values()) > RECENT_BYTES:
+                self.recent.pop(next(iter(self.recent)))
+        return segment
 
     def _decode(self, page: tifffile.TiffPage, index: int, lock: Lock) -> np.ndarray:
         with _naming(f"{self.path.name} is damaged: segment {index} does not decode"):

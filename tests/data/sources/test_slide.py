@@ -5,9 +5,9 @@ import pytest
 import tifffile
 from PIL import Image
 
-from data.patches.grid import Box, whole
+from data.patches.grid import Box, blocks, whole
 from data.sources import SourceError, open_source, slide
-from data.sources.slide import TiffSource
+from data.sources.slide import TiffSource, _Level
 from tests.slides import noise, pyramid, write_ome, write_pyramid
 
 SHAPES = [(101, 67), (64, 96), (1, 1), (33, 200)]
@@ -417,3 +417,15 @@ def test_only_the_tiles_under_the_box_are_decoded(tmp_path, monkeypatch):
         )
         source.read(Box((32, 31), (32, 2)))
     assert seen == [4, 5]
+
+
+def test_a_strip_that_many_boxes_share_is_decoded_once(tmp_path, monkeypatch):
+    path, image = tmp_path / "slide.tif", noise(64, 300, 3)
+    tifffile.imwrite(path, image, rowsperstrip=16, compression="zlib", photometric="rgb")
+    decoded = []
+    plain = _Level._decode
+    monkeypatch.setattr(_Level, "_decode", lambda self, *args: decoded.append(args[1]) or plain(self, *args))
+    with open_source(path) as source:
+        for box in blocks((64, 300), (16, 30)):
+            np.testing.assert_array_equal(source.read(box), image[box.slices])
+    assert sorted(decoded) == [0, 1, 2, 3]
