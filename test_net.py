@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ from config.run import exit_code, print_result, script, start_run
 if TYPE_CHECKING:
     from data.cases import Case
     from data.scoring import CaseScore
+    from data.sources.opening import CaseReader
     from data.stitching.probability_map import ProbabilityMap
     from data.writers.results import Results
     from model.predictor import Member
@@ -94,32 +95,41 @@ def predict_cases(
     failures: "Failures",
 ) -> Outcome:
     """Predict one case after the other and write what is made from each map."""
-    from data.patches.scale import Scale
     from data.scoring import case_histograms
     from data.sources.opening import build_reader
-    from data.stitching.case import build_inference, predict_case
     from data.stitching.postprocess import clean_case
     from data.writers.results import evaluate_case
-    from model.predictor import Predictor, best_device
     from utils.progress import track
 
-    reader, card = build_reader(cfg), members[0].card
-    inference = build_inference(cfg, Scale(card.reduction, card.spacing_um or 0.0))
-    predictor = Predictor(members, cfg.TEST.TTA, best_device())
-    outcome = Outcome()
+    reader, test, outcome = build_reader(cfg), cfg.TEST, Outcome()
+    predict = build_prediction(cfg, members, reader)
     for case in track(cases, "cases", len(cases)):
         with failures.guard(case.id, case.image.name):
-            raw = predict_case(case, reader, inference, predictor, results.probabilities(case.id), track)
-            cleaned = results.cleaned(case.id)
-            probabilities = clean_case(raw, cleaned, threshold, cfg.TEST.MIN_OBJECT, cfg.TEST.MAX_HOLE)
-            write_masks(results, case.id, probabilities, threshold)
+            raw = predict(case, results.probabilities(case.id))
+            final = clean_case(raw, results.cleaned(case.id), threshold, test.MIN_OBJECT, test.MAX_HOLE)
+            write_masks(results, case.id, final, threshold)
             outcome.done.append(case.id)
             log.info("%s: predicted", case.id)
-            outcome.scores += evaluate_case(case, reader, probabilities, threshold, results, cfg.TEST.OVERLAY_PX)
+            outcome.scores += evaluate_case(case, reader, final, threshold, results, test.OVERLAY_PX)
             if case.labels is not None:
                 with reader.open_both(case) as (_, labels):
                     outcome.histograms += case_histograms(raw, labels).sum(0)
     return outcome
+
+
+def build_prediction(
+    cfg: CfgNode, members: "list[Member]", reader: "CaseReader"
+) -> "Callable[[Case, Path], ProbabilityMap]":
+    """A function that predicts a case at the scale of the weights and keeps its probability map at a path."""
+    from data.patches.scale import Scale
+    from data.stitching.case import build_inference, predict_case
+    from model.predictor import Predictor, best_device
+    from utils.progress import track
+
+    card = members[0].card
+    inference = build_inference(cfg, Scale(card.reduction, card.spacing_um or 0.0))
+    predictor = Predictor(members, cfg.TEST.TTA, best_device())
+    return lambda case, path: predict_case(case, reader, inference, predictor, path, track)
 
 
 def write_masks(results: "Results", case_id: str, probabilities: "ProbabilityMap", threshold: float) -> None:
@@ -158,17 +168,9 @@ def write_tables(
             Pictures("Dice against threshold", [("before post-processing; the line is the one used", curve)])
         )
     failures.write(results.root / "failures.csv")
-    page = write_results_report(
-        results,
-        "Predicted masks",
-        outcome.done,
-        scores,
-        classes,
-        threshold,
-        failures.rows,
-        cfg.dump(sort_keys=False),
-        pictures,
-    )
+    config, done, failed = cfg.dump(sort_keys=False), outcome.done, failures.rows
+    title = "Predicted masks"
+    page = write_results_report(results, title, done, scores, classes, threshold, failed, config, pictures)
     log.info("report %s", page)
 
 

@@ -206,11 +206,9 @@ def report(
     plots = [("Loss and Dice by epoch", run / "history.png"), ("Dice against threshold", run / "dice_threshold.png")]
     samples = [(path.stem.replace("_", " "), path) for path in sorted(run.glob("samples_fold*.png"))]
     pictures = [Pictures("Training", plots), Pictures("Validation patches", samples)]
-    ids = [case.id for case in cases]
+    ids, failed, config = [case.id for case in cases], failures.rows, cfg.dump(sort_keys=False)
     title = f"Out-of-fold masks of {run.name}"
-    page = write_results_report(
-        results, title, ids, scores, reader.classes, threshold, failures.rows, cfg.dump(sort_keys=False), pictures
-    )
+    page = write_results_report(results, title, ids, scores, reader.classes, threshold, failed, config, pictures)
     log.info("report %s", page)
     return pooled_confusion(scores).dice
 
