@@ -51,8 +51,11 @@ def _replace_small(target: ProbabilityMap, channel: int, level: int, largest_px:
     doomed = small[component]
     numbering = StripComponents(faces_only=holes)
     for box in strips(target.shape):
-        values = target.read(box)[..., channel]
+        every = target.read(box)
+        values = every[..., channel].copy()
         chosen = doomed[numbering.add((values >= level) != holes)]
+        if holes:
+            chosen &= every.max(-1) < level  # an object of another class is no hole
         if chosen.any():
             values[chosen] = 255 if holes else 0
             target.array[(channel, *box.slices)] = values

@@ -137,3 +137,9 @@ def test_grid_shows_grey_pictures_several_classes_and_ignored_areas(tmp_path):
 def test_grid_without_rows_is_refused(tmp_path):
     with pytest.raises(ValueError, match="got 0 rows"):
         picture_grid([], [], tmp_path / "grid.png")
+
+
+def test_a_title_with_dollar_signs_is_text_and_no_formula(tmp_path):
+    picture, mask = np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8), np.uint8)
+    triptych(picture, mask, mask, "cost$_$x", tmp_path / "a.png")
+    assert (tmp_path / "a.png").exists()

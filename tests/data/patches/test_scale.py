@@ -45,3 +45,10 @@ def test_the_suffix_names_the_scale(scale, suffix):
 def test_the_config_gives_a_pixel_size_or_a_reduction():
     assert build_scale(make_cfg()) == Scale(4.0)
     assert build_scale(make_cfg(TILES_SPACING_UM=2.0, TILES_REDUCTION=8.0)) == Scale(0.0, 2.0)
+
+
+def test_a_pixel_size_far_from_the_network_s_is_an_error_and_not_a_giant_or_a_dot():
+    for spacing_um in (0.001, 400.0):
+        source = ArraySource(np.zeros((30, 30, 3), np.uint8), (spacing_um, spacing_um))
+        with pytest.raises(SourceError, match=r"set DATASETS\.SPACING_UM"):
+            Scale(4.0, 2.0).shape_of(source)

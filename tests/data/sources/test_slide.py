@@ -429,3 +429,11 @@ def test_a_strip_that_many_boxes_share_is_decoded_once(tmp_path, monkeypatch):
         for box in blocks((64, 300), (16, 30)):
             np.testing.assert_array_equal(source.read(box), image[box.slices])
     assert sorted(decoded) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(("per_inch", "spacing_um"), [(72, None), (300, None), (50_800, 0.5)])
+def test_a_resolution_of_a_screen_or_printer_is_no_pixel_size(tmp_path, per_inch, spacing_um):
+    path = tmp_path / "slide.tif"
+    tifffile.imwrite(path, noise(20, 30, 3), photometric="rgb", resolution=(per_inch, per_inch), resolutionunit="INCH")
+    with open_source(path) as source:
+        assert source.spacing_um == (None if spacing_um is None else pytest.approx((spacing_um, spacing_um)))

@@ -6,6 +6,7 @@ from skimage import measure, morphology
 import data.stitching.postprocess as postprocess
 import data.stitching.probability_map as probability_map
 from data.patches.grid import whole
+from data.stitching.mask import to_classes
 from data.stitching.postprocess import clean_case, clean_map
 from data.stitching.probability_map import memory_map, open_map
 
@@ -117,3 +118,15 @@ def test_the_original_map_is_left_alone(tmp_path):
     values = square(2, (2, 2))
     clean(values, tmp_path, min_object_px=10)
     assert values.any()
+
+
+def test_an_object_of_another_class_inside_is_no_hole(tmp_path):
+    ring, core = np.zeros((40, 40), np.uint8), np.zeros((40, 40), np.uint8)
+    ring[5:35, 5:35] = 200
+    ring[15:25, 15:25] = 0
+    core[17:23, 17:23] = 200
+    source = memory_map(np.stack([ring, core]), ["a", "b"])
+    cleaned = clean_map(source, tmp_path / "map.zarr", 0.5, 0, 200)
+    mask = to_classes(cleaned.read(whole((40, 40))), 128)
+    assert (mask[17:23, 17:23] == 2).all()
+    assert mask[16, 16] == 1

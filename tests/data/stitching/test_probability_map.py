@@ -132,3 +132,10 @@ def test_down_sampling_averages_areas():
     values = np.array([[[0, 100, 200, 100], [100, 0, 0, 200]]], np.uint8)
     found = memory_map(values, ["a"]).on_image((1, 2)).read(whole((1, 2)))
     assert found[..., 0].tolist() == [[50, 125]]
+
+
+def test_any_file_name_may_name_a_map(tmp_path):
+    for name in ("a::b", "cost$_$x", "a b,c", "ключ"):
+        made = create_map(tmp_path / f"{name}.zarr", (8, 8), Frame((0, 0), (8, 8), (8, 8), ("a",)))
+        made.write(0, np.full((1, 8, 8), 7, np.uint8))
+        assert (open_map(tmp_path / f"{name}.zarr").read(whole((8, 8))) == 7).all()
