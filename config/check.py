@@ -190,5 +190,7 @@ def _missing(cfg: CfgNode, keys: Sequence[str]) -> Iterator[str]:
         is_folder = key.endswith("FOLDER")
         if value and not Path(value).exists():
             yield f"{key} is {value!r}, which does not exist"
+        elif key.endswith("CSV") and value and not Path(value).is_file():
+            yield f"{key} is {value!r}, which is no file"
         elif is_folder and not (value and Path(value).is_dir()):
             yield f"{key} is {value!r}, which is no folder"

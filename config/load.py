@@ -74,7 +74,7 @@ def _read_file(name: str, mistakes: list[str]) -> Iterator[tuple[str, object, st
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        mistakes.append(f"--config-file {name} cannot be read: {error}")
+        mistakes.append(f"--config-file {name} cannot be read: {' '.join(str(error).split())}")
         return
     if not isinstance(content, dict):
         mistakes.append(f"--config-file {name} must hold KEY: VALUE lines")
@@ -107,6 +107,9 @@ def _literal(text: str) -> object:
 
 def _set(cfg: CfgNode, key: str, value: object, origin: str, mistakes: list[str]) -> None:
     known = dict(all_keys(_C))
+    if any(each.startswith(f"{key}.") for each in known):
+        mistakes.append(f"{origin}: {key} is a group of options; set one of them, such as {key}.X")
+        return
     if key not in known:
         near = difflib.get_close_matches(str(key).upper(), known, n=1, cutoff=0.0)
         mistakes.append(f"{origin}: there is no option {key}; did you mean {near[0]}?")

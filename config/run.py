@@ -44,6 +44,7 @@ def script(main: Callable[[Sequence[str]], int]) -> Callable[[Sequence[str]], in
 def _complain(mistakes: Sequence[str]) -> None:
     for mistake in mistakes:
         sys.stderr.write(f"error: {mistake}\n")
+        _note(f"error: {mistake}")
 
 
 def start_run(cfg: CfgNode, folder: Path) -> Path:
@@ -60,6 +61,7 @@ def start_run(cfg: CfgNode, folder: Path) -> Path:
     logging.basicConfig(level=logging.INFO, handlers=handlers, force=True)
     for noisy in ("matplotlib", "PIL", "fontTools"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # its complaints come as one line of the slide's own
     log.info("run folder %s", folder)
     return folder
 
@@ -98,12 +100,16 @@ def _commit() -> str:
 
 def print_result(text: str) -> None:
     """Print a result bare on standard output, where other programs read it, and keep it in the log file."""
+    _note(text)
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def _note(text: str) -> None:
     for handler in logging.getLogger().handlers:
         if isinstance(handler, logging.FileHandler) and handler.stream:
             handler.stream.write(text + "\n")
             handler.flush()
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
 
 
 def exit_code(failed: Collection[str]) -> int:

@@ -102,8 +102,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             else torch.load(path, map_location="cpu", weights_only=True)
         )
     except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError) as error:
-        reason = str(error).split("\n", 1)[0]
-        raise ValueError(f"{path} is no file of plain tensors ({reason}); save a state dict") from error
+        # torch's own words are left out: they advise to run what the file holds
+        raise ValueError(f"{path} is no file of plain tensors, or damaged; save model.state_dict()") from error
     for wrapper in ("state_dict", "model"):
         if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
             content = content[wrapper]

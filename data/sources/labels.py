@@ -11,7 +11,7 @@ from data.cases import Case
 from data.patches.grid import Box
 from data.sources import open_source
 from data.sources.source import ScaledSource, Source, SourceError
-from utils.rle import parse_rle
+from utils.rle import RleError, parse_rle
 
 IGNORE = 255  # class index of pixels that count neither in a loss nor in a score
 FULL = 254  # a pixel that is all of one class, before averaging; even, so that rounding leaves exactly a half alone
@@ -118,7 +118,10 @@ def open_labels(case: Case, shape: tuple[int, ...], classes: list[str], to_class
     if case.labels is None:
         raise SourceError(f"{case.image.name} has no labels")
     if isinstance(case.labels, dict):
-        return RleLabels([case.labels.get(name, "") for name in classes], shape)
+        try:
+            return RleLabels([case.labels.get(name, "") for name in classes], shape)
+        except RleError as error:
+            raise RleError(f"in the label table: {error}") from error
     labels = MaskLabels(case.labels, to_classes)
     if labels.shape != shape:
         labels.close()

@@ -183,7 +183,7 @@ def _pages_of(series: tifffile.TiffPageSeries, path: Path) -> tuple[list[tifffil
         raise SourceError(f"{path.name} has {page.photometric.name} colours; convert it to RGB")
     pages = [each.aspage() for each in series.pages if each is not None]
     if len(pages) * page.samplesperpixel != count:
-        raise SourceError(f"{path.name} has {count} channels in {len(pages)} pages; save one page with all channels")
+        raise SourceError(f"{path.name} has {count} channels in {len(pages)} pages: damaged, or not one page with all")
     return pages, {2: 1, 4: 3}.get(count, count)
 
 
