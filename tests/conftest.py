@@ -1,5 +1,6 @@
 import logging
 import os
+import sys
 
 import pytest
 
@@ -17,3 +18,10 @@ def log_as_before():
             handler.close()
     root.handlers[:] = handlers
     root.setLevel(level)
+
+
+@pytest.fixture(autouse=True)
+def _one_draw_of_weights() -> None:
+    """Networks start from the same weights in every run of the tests."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(0)
