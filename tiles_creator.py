@@ -8,7 +8,7 @@ from pathlib import Path
 from yacs.config import CfgNode
 
 from config import config_mistakes, parse_args, read_cfg
-from config.check import check_cfg
+from config.check import check_cfg, label_options
 from config.run import exit_code, print_result, script, start_run
 
 log = logging.getLogger(__name__)
@@ -19,9 +19,7 @@ def main(argv: Sequence[str]) -> int:
     """Cut every labelled case into tiles; returns the exit code."""
     args = parse_args(argv, "Cut slides and their labels into tiles for training.")
     cfg, mistakes = read_cfg(args.config_file, args.options)
-    labels = "DATASETS.LABELS_FOLDER" if cfg.DATASETS.LABELS_FOLDER else "DATASETS.LABELS_CSV"
-    needed = ["DATASETS.WSI_FOLDER", "DATASETS.ID_CSV"] + [labels] * (cfg.DATASETS.LAYOUT == "slides")
-    check_cfg(cfg, needed, mistakes)
+    check_cfg(cfg, ["DATASETS.WSI_FOLDER", "DATASETS.ID_CSV", *label_options(cfg)], mistakes)
     run = start_run(cfg, Path(cfg.DATASETS.TRAIN_FOLDER))
     return cut_tiles(cfg, run)
 

@@ -11,7 +11,7 @@ import numpy as np
 from yacs.config import CfgNode
 
 from config import ConfigError, config_mistakes, parse_args, read_cfg
-from config.check import check_cfg
+from config.check import check_cfg, label_options
 from config.run import SOME_FAILED, exit_code, print_result, run_name, script, start_run
 
 if TYPE_CHECKING:
@@ -29,9 +29,8 @@ def main(argv: Sequence[str]) -> int:
     """Train the folds, then tune the threshold on whole cases out of fold; returns the exit code."""
     args = parse_args(argv, "Train a network by folds and tune its threshold on whole cases out of fold.")
     cfg, mistakes = read_cfg(args.config_file, args.options)
-    labels = "DATASETS.LABELS_FOLDER" if cfg.DATASETS.LABELS_FOLDER else "DATASETS.LABELS_CSV"
-    slides = ["DATASETS.TRAIN_FOLDER", labels] * (cfg.DATASETS.LAYOUT == "slides")
-    check_cfg(cfg, ["DATASETS.WSI_FOLDER", "DATASETS.ID_CSV", *slides], mistakes)
+    tiles = ["DATASETS.TRAIN_FOLDER"] * (cfg.DATASETS.LAYOUT == "slides")
+    check_cfg(cfg, ["DATASETS.WSI_FOLDER", "DATASETS.ID_CSV", *tiles, *label_options(cfg)], mistakes)
     folder = Path(cfg.OUTPUT_DIR) / run_name(cfg)
     if (folder / "weights").exists():
         raise ConfigError([f"RUN_NAME: {folder} holds a trained run; choose another name or remove it"])
@@ -69,6 +68,9 @@ def train_folds(cfg: CfgNode, run: Path, failures: "Failures") -> int:
         log.error("no case could be predicted and scored; see %s", run / "failures.csv")
         return SOME_FAILED
     dice = report(cfg, run, scored, maps, threshold, failures)
+    if failures.ids >= {case.id for case in scored}:
+        log.error("no case could be scored; see %s", run / "failures.csv")
+        return SOME_FAILED
     print_result(f"failed {len(failures.ids)} of {len(failures.ids | set(fold_of))} cases")
     print_result(f"out-of-fold Dice {dice:.3f} at threshold {threshold:.2f}")
     return exit_code(failures.ids)

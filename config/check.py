@@ -88,6 +88,13 @@ def check_cfg(cfg: CfgNode, paths: Sequence[str] = (), known: Sequence[str] = ()
         raise ConfigError(mistakes)
 
 
+def label_options(cfg: CfgNode) -> list[str]:
+    """The option that names the labels of slides to learn from; pairs find theirs by pattern."""
+    if cfg.DATASETS.LAYOUT != "slides":
+        return []
+    return ["DATASETS.LABELS_FOLDER" if cfg.DATASETS.LABELS_FOLDER else "DATASETS.LABELS_CSV"]
+
+
 def get(cfg: CfgNode, key: str) -> Any:
     """The value of a dotted key."""
     value = cfg
