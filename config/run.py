@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Sequence
 from functools import wraps
 from pathlib import Path
 
+from tqdm import tqdm
 from yacs.config import CfgNode
 
 from config.load import ConfigError
@@ -55,7 +56,7 @@ def start_run(cfg: CfgNode, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     _write(folder / "config.yaml", cfg.dump(sort_keys=False))
     _write(folder / "versions.txt", "\n".join(describe_environment()) + "\n")
-    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stdout), logging.FileHandler(folder / "log.txt", "w")]
+    handlers: list[logging.Handler] = [_BesideBars(), logging.FileHandler(folder / "log.txt", "w")]
     for handler in handlers:
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
     logging.basicConfig(level=logging.INFO, handlers=handlers, force=True)
@@ -64,6 +65,13 @@ def start_run(cfg: CfgNode, folder: Path) -> Path:
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # its complaints come as one line of the slide's own
     log.info("run folder %s", folder)
     return folder
+
+
+class _BesideBars(logging.Handler):
+    """Writes a line to standard output above a progress bar, not into it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        tqdm.write(self.format(record), file=sys.stdout)
 
 
 def _write(path: Path, text: str) -> None:

@@ -1,7 +1,10 @@
 import errno
 import logging
+import re
+import sys
 
 import pytest
+from tqdm import tqdm
 
 from config import ConfigError, load_cfg
 from config.run import describe_environment, exit_code, print_result, run_name, script, start_run
@@ -78,3 +81,13 @@ def test_the_runs_name_is_the_one_asked_for_or_the_time():
 def test_a_library_that_is_not_installed_is_said_so(monkeypatch):
     monkeypatch.setattr("config.run.LIBRARIES", ("no-such-library",))
     assert describe_environment()[-1] == "no-such-library not installed"
+
+
+def test_a_log_line_stands_above_an_open_bar_and_not_in_it(tmp_path, capsys):
+    start_run(load_cfg(), tmp_path / "run")
+    with tqdm(total=2, file=sys.stderr, ncols=60) as bar:
+        logging.getLogger("any").info("a line")
+        bar.update()
+    out, err = capsys.readouterr()
+    assert re.search(r"^\d\d:\d\d:\d\d INFO a line$", out, re.MULTILINE)
+    assert "a line" not in err
