@@ -1,0 +1,79 @@
+"""Work that goes on beside other work, in bounded memory and in order."""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from itertools import islice
+from types import TracebackType
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def reader_count() -> int:
+    """Threads that read and decode: as many as this process may use cores, at most 4."""
+    return min(4, len(os.sched_getaffinity(0)))
+
+
+class Ahead(AbstractContextManager, Generic[Item, Result]):
+    """Results of `work` for each item, in order; threads begin at once and keep up to `ahead` results waiting.
+
+    Results that nobody took are given to `discard` at the end.
+    """
+
+    def __init__(
+        self,
+        work: Callable[[Item], Result],
+        items: Iterable[Item],
+        threads: int = 1,
+        ahead: int = 1,
+        discard: Callable[[Result], object] = lambda result: None,
+    ):
+        self._work = work
+        self._items = iter(items)
+        self._pool = ThreadPoolExecutor(threads)
+        self._discard = discard
+        self._waiting: deque[tuple[Item, Future[Result]]] = deque()
+        self._submit(ahead)
+
+    def _submit(self, count: int) -> None:
+        self._waiting.extend((item, self._pool.submit(self._work, item)) for item in islice(self._items, count))
+
+    def __iter__(self) -> Iterator[tuple[Item, Future[Result]]]:
+        """Each item with its result, which is then perhaps still in the making; the next one is begun."""
+        while self._waiting:
+            item, future = self._waiting.popleft()
+            self._submit(1)
+            yield item, future
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._pool.shutdown(cancel_futures=True)
+        for _, future in self._waiting:
+            if not future.cancelled() and future.exception() is None:
+                self._discard(future.result())
+
+
+class Beside(AbstractContextManager):
+    """Does pieces of work one after the other on a thread; at most `waiting` wait, then `do` waits for the first.
+
+    An error of the work comes out of the next `do` or at the end.
+    """
+
+    def __init__(self, waiting: int = 2):
+        self._pool = ThreadPoolExecutor(1)
+        self._limit = waiting
+        self._begun: deque[Future] = deque()
+
+    def do(self, work: Callable[..., object], *arguments: object) -> None:
+        """Have `work(*arguments)` done after all that was given before."""
+        while len(self._begun) > self._limit or (self._begun and self._begun[0].done()):
+            self._begun.popleft().result()
+        self._begun.append(self._pool.submit(work, *arguments))
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._pool.shutdown(cancel_futures=error is not None)
+        while self._begun and error is None:
+            self._begun.popleft().result()
