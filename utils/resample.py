@@ -4,10 +4,15 @@ Cell `i` of an axis of `n_to` cells covers `[i, i + 1) * n_from / n_to` cells of
 of both decide, in whole-number arithmetic, so that regions read apart meet without a seam.
 """
 
+import math
 from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import sparse
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 
 def needed_range(start: int, stop: int, n_to: int, n_from: int) -> tuple[int, int]:
@@ -18,13 +23,18 @@ def needed_range(start: int, stop: int, n_to: int, n_from: int) -> tuple[int, in
     return int(lowest[0]), min(int(lowest[1]) + 2, n_from)
 
 
-def axis_weights(start: int, stop: int, n_to: int, n_from: int) -> sparse.csr_matrix:
+@lru_cache(maxsize=512)  # patches of a row or of a column share theirs
+def axis_weights(start: int, stop: int, n_to: int, n_from: int) -> "sparse.csr_matrix":
     """Weights (stop - start, cells of `needed_range`), rows of sum 1: area average down, linear interpolation up."""
+    from scipy import sparse  # here, since steps that read a level as it is need none of it
+
+    low, high = needed_range(start, stop, n_to, n_from)
     make = _area_weights if n_from >= n_to else _linear_weights
-    return make(start, stop, n_to, n_from)
+    values, rows, columns = make(np.arange(start, stop, dtype=np.int64), n_to, n_from)
+    return sparse.csr_matrix((values.astype(np.float32), (rows, columns - low)), shape=(stop - start, high - low))
 
 
-def resample(block: np.ndarray, weights: Sequence[sparse.csr_matrix | None]) -> np.ndarray:
+def resample(block: np.ndarray, weights: Sequence["sparse.csr_matrix | None"]) -> np.ndarray:
     """Apply one weight matrix to each of the leading axes of `block` (None leaves an axis); float32."""
     result = block.astype(np.float32, copy=False)
     for axis, matrix in enumerate(weights):
@@ -45,29 +55,54 @@ def resample_region(
 ) -> np.ndarray:
     """Region `start..stop` of the image at `shape_to`, made from `read(start, stop)` at `shape_from`.
 
-    Spatial axes lead; channels may follow. float32, or the source's own dtype where both shapes are equal.
+    Spatial axes lead; channels follow. uint8 comes out rounded, a half to the even value; anything else as float32,
+    or in its own dtype where both shapes are equal.
     """
-    ranges = [needed_range(*axis) for axis in zip(start, stop, shape_to, shape_from, strict=True)]
+    axes = list(zip(start, stop, shape_to, shape_from, strict=True))
+    ranges = [needed_range(*axis) for axis in axes]
     block = read(tuple(low for low, _ in ranges), tuple(high for _, high in ranges))
     if shape_from == shape_to:
         return block
-    axes = zip(start, stop, shape_to, shape_from, strict=True)
-    return resample(
-        block, [None if n_to == n_from else axis_weights(a, b, n_to, n_from) for a, b, n_to, n_from in axes]
-    )
+    factors = whole_factors(shape_from, shape_to)
+    if factors and block.dtype == np.uint8:
+        return average_blocks(block, factors)
+    values = resample(block, [axis_weights(*axis) if axis[2] != axis[3] else None for axis in axes])
+    return np.rint(values, out=values).astype(np.uint8) if block.dtype == np.uint8 else values
 
 
-def _area_weights(start: int, stop: int, n_to: int, n_from: int) -> sparse.csr_matrix:
-    low, high = needed_range(start, stop, n_to, n_from)
-    cells = np.arange(start, stop, dtype=np.int64)[:, None]
-    first = cells * n_from // n_to
-    sources = first + np.arange(-(-n_from // n_to) + 1)
+def whole_factors(shape_from: tuple[int, ...], shape_to: tuple[int, ...]) -> tuple[int, ...] | None:
+    """How many source cells make one target cell by axis, where these are whole numbers; None otherwise."""
+    axes = list(zip(shape_from, shape_to, strict=True))
+    return tuple(n_from // n_to for n_from, n_to in axes) if all(n_from % n_to == 0 for n_from, n_to in axes) else None
+
+
+def average_blocks(image: np.ndarray, factors: tuple[int, ...]) -> np.ndarray:
+    """Mean of each block of `factors` cells of (*spatial, channels) uint8, a half rounded to even; uint8.
+
+    The sums are whole numbers, so that the mean is exact.
+    """
+    cells = math.prod(factors)
+    kind = np.min_scalar_type(255 * cells)
+    sums = image
+    for axis, factor in enumerate(factors[:-1]):
+        shape = (*sums.shape[:axis], -1, factor, *sums.shape[axis + 1 :])
+        sums = sums.reshape(shape).sum(axis + 1, dtype=kind) if factor > 1 else sums
+    planes = np.moveaxis(sums, -1, 0)  # channels are few: with them first, the inner loops are long
+    total: np.ndarray = planes[..., :: factors[-1]].astype(kind, order="C")
+    for place in range(1, factors[-1]):
+        total += planes[..., place :: factors[-1]]
+    means = np.divide(total, cells, dtype=np.float32 if 255 * cells < 2**24 else np.float64)
+    return np.moveaxis(np.rint(means).astype(np.uint8), 0, -1)
+
+
+def _area_weights(cells: np.ndarray, n_to: int, n_from: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Weights, places among `cells` and source cells of an area average."""
+    sources = cells[:, None] * n_from // n_to + np.arange(-(-n_from // n_to) + 1)
     # in units of 1 / n_to: target cell [i, i + 1) * n_from, source cell [j, j + 1) * n_to
-    cover = np.minimum((sources + 1) * n_to, (cells + 1) * n_from) - np.maximum(sources * n_to, cells * n_from)
+    stops = np.minimum((sources + 1) * n_to, (cells[:, None] + 1) * n_from)
+    cover = stops - np.maximum(sources * n_to, cells[:, None] * n_from)
     rows, columns = np.nonzero(cover > 0)
-    places = (rows, sources[rows, columns] - low)
-    values = (cover[rows, columns] / n_from).astype(np.float32)
-    return sparse.csr_matrix((values, places), shape=(stop - start, high - low))
+    return cover[rows, columns] / n_from, rows, sources[rows, columns]
 
 
 def _linear_places(cells: np.ndarray, n_to: int, n_from: int) -> tuple[np.ndarray, np.ndarray]:
@@ -76,11 +111,9 @@ def _linear_places(cells: np.ndarray, n_to: int, n_from: int) -> tuple[np.ndarra
     return centre // (2 * n_to), (centre % (2 * n_to)) / (2 * n_to)
 
 
-def _linear_weights(start: int, stop: int, n_to: int, n_from: int) -> sparse.csr_matrix:
-    low, high = needed_range(start, stop, n_to, n_from)
-    lowest, fraction = _linear_places(np.arange(start, stop), n_to, n_from)
-    rows = np.arange(stop - start)
+def _linear_weights(cells: np.ndarray, n_to: int, n_from: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Weights, places among `cells` and source cells of a linear interpolation."""
+    lowest, fraction = _linear_places(cells, n_to, n_from)
+    rows = np.arange(len(cells))
     above = np.minimum(lowest + 1, n_from - 1)
-    values = np.concatenate([1 - fraction, fraction]).astype(np.float32)
-    places = (np.concatenate([rows, rows]), np.concatenate([lowest, above]) - low)
-    return sparse.csr_matrix((values, places), shape=(stop - start, high - low))
+    return np.concatenate([1 - fraction, fraction]), np.concatenate([rows, rows]), np.concatenate([lowest, above])

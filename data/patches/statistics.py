@@ -4,17 +4,21 @@ import numpy as np
 
 
 class PixelStatistics:
-    """Sums over pixels by channel; sets add up."""
+    """Sums over pixels by channel, in whole numbers and therefore exact in any order; sets add up."""
 
     def __init__(self) -> None:
         self.count = 0
-        self.total = np.zeros(0)
-        self.squares = np.zeros(0)
+        self.total = np.zeros(0, np.int64)
+        self.squares = np.zeros(0, np.int64)
 
     def add_pixels(self, pixels: np.ndarray) -> None:
         """Add an 8-bit image (*spatial, channels)."""
-        flat = pixels.reshape(-1, pixels.shape[-1]).astype(np.float32) / 255
-        self._add(len(flat), flat.sum(0, dtype=np.float64), (flat**2).sum(0, dtype=np.float64))
+        channels = pixels.shape[-1]
+        lines = pixels.reshape(-1, pixels.shape[-2] * channels)  # sums over long lines first, since channels are few
+        squares = np.square(lines, dtype=np.uint16)
+        kind = np.min_scalar_type(255**2 * len(lines))
+        sums = (each.sum(0, dtype=kind).reshape(-1, channels).sum(0, dtype=np.int64) for each in (lines, squares))
+        self._add(pixels.size // channels, *sums)
 
     def add(self, other: "PixelStatistics") -> None:
         """Add the pixels of another set."""
@@ -29,10 +33,10 @@ class PixelStatistics:
     @property
     def mean(self) -> list[float]:
         """Mean by channel, 0 to 1; empty without pixels."""
-        return [round(float(value), 6) for value in self.total / max(self.count, 1)]
+        return [round(float(value), 6) for value in self.total / max(self.count, 1) / 255]
 
     @property
     def std(self) -> list[float]:
         """Standard deviation by channel, 0 to 1, at least 1/255 so that it may divide; empty without pixels."""
         variance = self.squares / max(self.count, 1) - (self.total / max(self.count, 1)) ** 2
-        return [round(float(value), 6) for value in np.sqrt(np.maximum(variance, 1 / 255**2))]
+        return [round(float(value), 6) for value in np.sqrt(np.maximum(variance, 1)) / 255]

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
 from yacs.config import CfgNode
 
 from data.patches.grid import Box, scale_box, whole
@@ -31,10 +30,22 @@ def find_tissue(source: Source, longest_px: int, saturation: int) -> TissueMap:
     shape = shrunk_shape(source.shape, longest_px)
     if source.channels != 3:
         return TissueMap(np.ones(shape, bool))
-    picture = ScaledSource(source, shape).read(whole(shape)).astype(np.float32)
-    brightest = picture.max(-1)
-    strength = 255 * (brightest - picture.min(-1)) / np.maximum(brightest, 1)
-    return TissueMap(ndimage.median_filter(strength, size=3) >= saturation)
+    red, green, blue = np.moveaxis(ScaledSource(source, shape).read(whole(shape)), -1, 0)
+    brightest = np.maximum(np.maximum(red, green), blue).astype(np.uint16)
+    darkest = np.minimum(np.minimum(red, green), blue)
+    limit = np.uint16(min(saturation, 256))  # none reaches 256; so all fits 16 bits
+    return TissueMap(_majority(255 * (brightest - darkest) >= limit * np.maximum(brightest, 1)))
+
+
+def _majority(mask: np.ndarray) -> np.ndarray:
+    """Median of a boolean image over 3 cells along every axis; edge cells count twice."""
+    count = mask.astype(np.uint8)
+    for axis in range(mask.ndim):
+        padded = np.moveaxis(
+            np.pad(count, [(int(axis == each),) * 2 for each in range(mask.ndim)], mode="edge"), axis, 0
+        )
+        count = np.moveaxis(padded[:-2] + padded[1:-1] + padded[2:], 0, axis)
+    return count > 3**mask.ndim // 2
 
 
 def shrunk_shape(shape: tuple[int, ...], longest_px: int) -> tuple[int, ...]:

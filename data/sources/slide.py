@@ -10,12 +10,13 @@ import numpy as np
 import tifffile
 
 from data.patches.grid import Box
+from data.sources.recent import Recent
 from data.sources.source import Source, SourceError
 
 UNIT_UM = {2: 25_400.0, 3: 10_000.0}  # ResolutionUnit: inch, centimetre
 PLAUSIBLE_UM = (0.02, 30.0)  # a tag outside is that of a screen or a printer (72 or 300 dpi), not of a microscope
 SPATIAL, CHANNEL = "YX", "SC"
-RECENT_BYTES = 2**24  # decoded strips or tiles that a level keeps
+RECENT_BYTES = 3 * 2**24  # decoded strips or tiles that a level keeps: a row of patches shares them with the next one
 PLAIN_BYTES = 2**20  # longer strips of bare bytes are read in parts
 PHOTOMETRICS = {0, 1, 2, 3, 6}  # white is zero, black is zero, RGB, palette, YCbCr (which decodes to RGB)
 
@@ -24,7 +25,8 @@ class TiffSource(Source):
     """A TIFF image; each read decodes only the strips or tiles under the box.
 
     Grey, RGB and palette images of 8 bits are read; an alpha channel is left out; axes besides row, column and
-    channel must have length 1. Raises SourceError, naming the file, for anything else or damaged.
+    channel must have length 1. Raises SourceError, naming the file, for anything else or damaged. A compressed strip is
+    decoded whole, so that a slide of one such strip takes as much memory as it has pixels.
     """
 
     def __init__(self, path: Path):
@@ -45,6 +47,10 @@ class TiffSource(Source):
     def read(self, box: Box, level: int = 0) -> np.ndarray:
         """Pixels (rows, columns, channels) uint8 of a box at a level."""
         return self._levels[level].read(box, self._lock)
+
+    def tile_shape(self, level: int) -> tuple[int, int]:
+        """Rows and columns of the tiles or strips of a level."""
+        return self._levels[level].chunk
 
     def close(self) -> None:
         """Close the file."""
@@ -76,7 +82,7 @@ class _Level:
         self.chunk = (first.tilelength, first.tilewidth) if first.is_tiled else (first.rowsperstrip, first.imagewidth)
         if self.is_plain:
             self.chunk = (min(self.chunk[0], max(1, PLAIN_BYTES // (self.shape[1] * self.samples))), self.shape[1])
-        self.recent: dict[tuple[int, int], np.ndarray] = {}
+        self.recent = Recent(RECENT_BYTES)
         self.chunks = tuple(-(-n // c) for n, c in zip(self.shape, self.chunk, strict=True))
 
     def read(self, box: Box, lock: Lock) -> np.ndarray:
@@ -93,15 +99,8 @@ class _Level:
         return pixels
 
     def _segment(self, page: tifffile.TiffPage, number: int, index: int, lock: Lock) -> np.ndarray:
-        """A decoded segment (rows, columns, samples); those last used are kept, since neighbours share them."""
-        with lock:
-            known = self.recent.pop((number, index), None)
-        segment = self._decode(page, index, lock) if known is None else known
-        with lock:
-            self.recent[number, index] = segment
-            while len(self.recent) > 1 and sum(each.nbytes for each in self.recent.values()) > RECENT_BYTES:
-                self.recent.pop(next(iter(self.recent)))
-        return segment
+        """A segment (rows, columns, samples), decoded or at hand."""
+        return self.recent.get((number, index), lambda: self._decode(page, index, lock))
 
     def _decode(self, page: tifffile.TiffPage, index: int, lock: Lock) -> np.ndarray:
         with _naming(f"{self.path.name} is damaged: segment {index} does not decode"):
@@ -129,12 +128,14 @@ class _Level:
         self, pixels: np.ndarray, box: Box, segment: np.ndarray, place: tuple[int, int], first_channel: int
     ) -> None:
         """Copy a decoded segment (rows, columns, samples) to where it lies in the box."""
-        origin = tuple(i * c for i, c in zip(place, self.chunk, strict=True))
-        inside = Box(origin, segment.shape[:2]).shifted(tuple(-a for a in box.start)).within(box.size)
-        taken = inside.shifted(tuple(b - o for b, o in zip(box.start, origin, strict=True)))
+        inside, taken = [], []  # worked out without boxes, which would take as long as the copy
+        for number, step, have, first, wide in zip(place, self.chunk, segment.shape, box.start, box.size, strict=False):
+            origin = number * step - first
+            low, high = max(origin, 0), min(origin + have, wide)
+            inside.append(slice(low, high))
+            taken.append(slice(low - origin, high - origin))
         samples = min(segment.shape[2], self.channels - first_channel)
-        channels = slice(first_channel, first_channel + samples)
-        pixels[(*inside.slices, channels)] = segment[taken.slices][..., :samples]
+        pixels[(*inside, slice(first_channel, first_channel + samples))] = segment[(*taken, slice(samples))]
 
 
 def _is_plain(page: tifffile.TiffPage) -> bool:

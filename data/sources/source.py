@@ -1,5 +1,7 @@
 """What every image offers, at full resolution and at the scale of the network."""
 
+import itertools
+import math
 from types import TracebackType
 from typing import Self
 
@@ -8,7 +10,7 @@ import numpy as np
 from data.patches.grid import Box, whole
 from utils.resample import resample_region
 
-PIXELS_AT_ONCE = 2**22  # source pixels that one resampling step may hold; larger regions are made in strips
+VALUES_AT_ONCE = 2**20  # source pixels times channels of one resampling step: what a processor's cache holds
 
 
 class SourceError(ValueError):
@@ -36,8 +38,12 @@ class Source:
         return whole(self.shape), self.shape
 
     def read(self, box: Box, level: int = 0) -> np.ndarray:
-        """Pixels (*box.size, channels) of a box inside the given level."""
+        """Pixels (*box.size, channels) of a box inside the given level; several threads may read at once."""
         raise NotImplementedError
+
+    def tile_shape(self, level: int) -> tuple[int, ...]:
+        """Cells of a level that are decoded together, by axis."""
+        return (1,) * len(self.shape)
 
     def close(self) -> None:
         """Release the file."""
@@ -84,6 +90,10 @@ class CroppedSource(Source):
         """Pixels (*box.size, channels); the box counts from the corner of the crop."""
         return self.source.read(box.shifted(self.box_level0.start))
 
+    def tile_shape(self, level: int) -> tuple[int, ...]:
+        """As in the whole image, though the first ones may be cut."""
+        return self.source.tile_shape(level)
+
     def close(self) -> None:
         """Release the file of the whole image."""
         self.source.close()
@@ -96,6 +106,7 @@ class ScaledSource:
         self.source = source
         self.shape = shape
         self.level = best_level(source, shape)
+        self.level_shape = source.level_shapes[self.level]
 
     def read(self, box: Box) -> np.ndarray:
         """Pixels (*box.size, channels) of a box at this shape, averaged over the area of each.
@@ -103,29 +114,62 @@ class ScaledSource:
         A box that reaches past the image is filled by mirroring, so that a small image is padded once.
         """
         inside = box.within(self.shape)
-        pixels = np.concatenate([self._read_strip(strip) for strip in self._strips(inside)])
+        pixels = self._read_inside(inside)
         missing = [(a - b, d - c) for a, b, c, d in zip(inside.start, box.start, inside.stop, box.stop, strict=True)]
         return np.pad(pixels, [*missing, (0, 0)], mode="symmetric") if np.any(missing) else pixels
 
-    def _strips(self, box: Box) -> list[Box]:
-        level_shape = self.source.level_shapes[self.level]
-        row_pixels = (
-            np.prod([n * a / b for n, a, b in zip(box.size, level_shape, self.shape, strict=True)]) / box.size[0]
-        )
-        rows = max(1, int(PIXELS_AT_ONCE / row_pixels))
-        starts = range(box.start[0], box.stop[0], rows)
-        return [Box((a, *box.start[1:]), (min(rows, box.stop[0] - a), *box.size[1:])) for a in starts]
+    def pieces(self, box: Box, values: int) -> list[Box]:
+        """Parts of a box, in C order, of about so many `values` each; they meet where tiles of the source do."""
+        grown = max(1.0, math.prod(self.shape) / math.prod(self.level_shape))
+        most = max(1, int(values / self.source.channels / grown))  # source pixels
+        if math.prod(box.size) * math.prod(self.level_shape) <= most * math.prod(self.shape):
+            return [box]
+        block = block_shape(self.source.tile_shape(self.level), self.level_shape, most)
+        axes = zip(box.start, box.stop, block, self.shape, self.level_shape, strict=True)
+        places = itertools.product(*(itertools.pairwise(_cuts(*axis)) for axis in axes))
+        return [Box(tuple(a for a, _ in place), tuple(b - a for a, b in place)) for place in places]
 
-    def _read_strip(self, box: Box) -> np.ndarray:
+    def _read_inside(self, box: Box) -> np.ndarray:
+        if self.shape == self.level_shape:
+            return self.source.read(box, self.level)
+        pieces = self.pieces(box, VALUES_AT_ONCE)
+        if len(pieces) == 1:
+            return self._read_piece(box)
+        pixels = np.empty((*box.size, self.source.channels), np.uint8)
+        for piece in pieces:
+            pixels[piece.shifted(tuple(-a for a in box.start)).slices] = self._read_piece(piece)
+        return pixels
+
+    def _read_piece(self, box: Box) -> np.ndarray:
         def read(start: tuple[int, ...], stop: tuple[int, ...]) -> np.ndarray:
             size = tuple(b - a for a, b in zip(start, stop, strict=True))
             return self.source.read(Box(start, size), self.level)
 
-        level_shape = self.source.level_shapes[self.level]
-        pixels = resample_region(read, level_shape, self.shape, box.start, box.stop)
-        if self.shape == level_shape:
-            return pixels
-        return np.rint(pixels).astype(np.uint8)
+        return resample_region(read, self.level_shape, self.shape, box.start, box.stop)
+
+
+def block_shape(tile: tuple[int, ...], shape: tuple[int, ...], most_cells: int) -> tuple[int, ...]:
+    """About the largest block of at most `most_cells` cells of an image of `shape` that whole tiles make up.
+
+    A single tile of more cells is halved along its longest side until it fits.
+    """
+    size = [min(a, n) for a, n in zip(tile, shape, strict=True)]
+    while math.prod(size) > most_cells and max(size) > 1:
+        longest = size.index(max(size))
+        size[longest] = -(-size[longest] // 2)
+    while 2 * math.prod(size) <= most_cells:
+        growing = [axis for axis in range(len(size)) if size[axis] < shape[axis]]
+        if not growing:
+            break
+        size[min(growing, key=lambda axis: size[axis])] *= 2
+    return tuple(size)
+
+
+def _cuts(start: int, stop: int, step: int, n_to: int, n_from: int) -> list[int]:
+    """Ends of a range of target cells and what lies between of the cells in which every `step` source cells begin."""
+    first, last = start * n_from // (n_to * step), stop * n_from // (n_to * step)
+    cells = (number * step * n_to // n_from for number in range(first, last + 1))
+    return sorted({start, stop, *(cell for cell in cells if start < cell < stop)})
 
 
 def best_level(source: Source, shape: tuple[int, ...]) -> int:

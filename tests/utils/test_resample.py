@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from utils.resample import axis_weights, needed_range, resample, resample_region
+from utils.resample import average_blocks, axis_weights, needed_range, resample, resample_region, whole_factors
 
 PAIRS = [(1, 1), (1, 7), (7, 1), (3, 7), (5, 13), (16, 64), (97, 301), (7, 3), (13, 5), (64, 16), (301, 97), (10, 9)]
 
@@ -71,7 +71,7 @@ def test_linear_interpolation_by_hand():
 
 
 def test_areas_average_on_odd_ratios_as_a_slow_reference_does():
-    image = np.random.default_rng(0).integers(0, 256, (31, 47, 3)).astype(np.uint8)
+    image = np.random.default_rng(0).integers(0, 256, (31, 47, 3)).astype(np.float32)
     small = resample_region(reader(image), (31, 47), (9, 20), (0, 0), (9, 20))
     exact = np.einsum("ra,cb,abk->rck", exact_area_weights(9, 31), exact_area_weights(20, 47), image.astype(float))
     np.testing.assert_allclose(small, exact, atol=1e-3)
@@ -86,15 +86,15 @@ def test_interpolation_up_agrees_with_scipy(factor):
     np.testing.assert_allclose(large, other, atol=1e-5)
 
 
-@pytest.mark.parametrize("shape_to", [(9, 20), (31, 5), (62, 101), (40, 20), (31, 47)])
-@pytest.mark.parametrize("channels", [(), (3,)])
+@pytest.mark.parametrize("shape_to", [(9, 20), (31, 5), (62, 101), (40, 20), (31, 47), (8, 16)])
+@pytest.mark.parametrize("channels", [1, 3])
 def test_regions_read_apart_equal_the_whole_bit_for_bit(shape_to, channels):
-    image = np.random.default_rng(2).integers(0, 256, (31, 47, *channels)).astype(np.uint8)
-    whole = resample_region(reader(image), (31, 47), shape_to, (0, 0), shape_to)
+    image = np.random.default_rng(2).integers(0, 256, (32, 48, channels)).astype(np.uint8)
+    whole = resample_region(reader(image), (32, 48), shape_to, (0, 0), shape_to)
     for rows in pairwise([*range(0, shape_to[0], 4), shape_to[0]]):
         for columns in pairwise([*range(0, shape_to[1], 7), shape_to[1]]):
             start, stop = (rows[0], columns[0]), (rows[1], columns[1])
-            part = resample_region(reader(image), (31, 47), shape_to, start, stop)
+            part = resample_region(reader(image), (32, 48), shape_to, start, stop)
             np.testing.assert_array_equal(part, whole[slice(*rows), slice(*columns)])
 
 
@@ -124,7 +124,7 @@ def test_an_axis_of_equal_length_is_left_alone():
 
 
 def test_a_constant_stays_constant_at_any_shape():
-    image = np.full((13, 17), 200, np.uint8)
+    image = np.full((13, 17, 1), 200, np.uint8)
     for shape in [(1, 1), (4, 5), (13, 5), (29, 50)]:
         values = resample_region(reader(image), (13, 17), shape, (0, 0), shape)
         np.testing.assert_allclose(values, 200, rtol=1e-5)
@@ -134,3 +134,28 @@ def test_the_mean_survives_any_reduction():
     image = np.random.default_rng(6).random((31, 47)).astype(np.float32)
     small = resample_region(reader(image), (31, 47), (8, 13), (0, 0), (8, 13))
     assert small.mean() == pytest.approx(image.mean(), abs=1e-5)
+
+
+@pytest.mark.parametrize("factors", [(2, 2), (4, 4), (1, 3), (5, 1), (3, 7), (20, 20), (1, 1), (2, 3, 4), (1, 6, 2)])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_mean_of_blocks_is_exact_and_a_half_goes_to_the_even_value(factors, channels):
+    shape = tuple(4 * factor for factor in factors)
+    image = np.random.default_rng(7).integers(0, 256, (*shape, channels)).astype(np.uint8)
+    parts = image.reshape(*(n for factor in factors for n in (4, factor)), channels)
+    sums = parts.sum(tuple(range(1, 2 * len(factors), 2)), dtype=np.int64)
+    cells = int(np.prod(factors))
+    exact = [round(Fraction(int(total), cells)) for total in sums.ravel()]
+    assert average_blocks(image, factors).ravel().tolist() == exact
+
+
+def test_the_mean_of_white_blocks_of_any_size_is_white():
+    for factors in [(1, 1), (16, 16), (17, 16), (300, 300), (4200, 4096)]:
+        assert average_blocks(np.full((*factors, 1), 255, np.uint8), factors).tolist() == [[[255]]]
+
+
+@pytest.mark.parametrize(
+    ("shape_from", "shape_to", "factors"),
+    [((64, 32), (16, 16), (4, 2)), ((65, 32), (16, 16), None), ((16, 16), (32, 16), None), ((5, 7), (5, 7), (1, 1))],
+)
+def test_factors_are_whole_numbers_or_none(shape_from, shape_to, factors):
+    assert whole_factors(shape_from, shape_to) == factors

@@ -39,3 +39,13 @@ def test_without_pixels_there_is_nothing_to_say():
 def test_a_volume_counts_all_its_voxels():
     volume = noise(3, 4, 5, 1)
     np.testing.assert_allclose(of(volume).mean, [volume.mean() / 255], atol=1e-6)
+
+
+def test_the_order_of_the_images_changes_nothing():
+    images = [noise(30, 40, 3, seed=seed) for seed in range(8)]
+    assert (of(*images).mean, of(*images).std) == (of(*images[::-1]).mean, of(*images[::-1]).std)
+
+
+def test_a_long_white_image_does_not_overflow():
+    assert of(np.full((70_000, 3, 1), 255, np.uint8)).mean == [1]
+    assert of(np.full((70_000, 3, 1), 255, np.uint8)).std == [round(1 / 255, 6)]

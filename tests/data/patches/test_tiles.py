@@ -7,6 +7,7 @@ import tifffile
 from PIL import Image
 
 from data.cases import Case, list_cases
+from data.patches import tiles
 from data.patches.grid import whole
 from data.patches.scale import Scale
 from data.patches.statistics import PixelStatistics
@@ -25,8 +26,8 @@ from data.patches.tiles import (
     start_tiles,
 )
 from data.patches.tissue import TissueRule
-from data.sources import ScaledSource, SourceError, open_source
-from data.sources.labels import IGNORE, ScaledLabels
+from data.sources import ScaledSource, SourceError, levels, open_source
+from data.sources.labels import IGNORE, RleLabels, ScaledLabels
 from data.sources.opening import build_reader
 from data.sources.source import ArraySource
 from tests.slides import make_cfg, noise, write_labels_csv, write_pyramid
@@ -126,10 +127,10 @@ def test_mean_and_std_of_the_card_are_those_of_all_tiles_on_disk(tmp_path, slide
     path, mask = slide
     folder = folder_of(tmp_path, overlap_px=8)
     cut(folder, path, mask)
-    tiles = np.stack([np.asarray(Image.open(each)) for each in sorted(folder.images.glob("*.png"))]) / 255
+    pixels = np.stack([np.asarray(Image.open(each)) for each in sorted(folder.images.glob("*.png"))]) / 255
     card = json.loads(folder.card.read_text())
-    np.testing.assert_allclose(card["mean"], tiles.mean((0, 1, 2)), atol=2e-6)
-    np.testing.assert_allclose(card["std"], tiles.std((0, 1, 2)), atol=2e-6)
+    np.testing.assert_allclose(card["mean"], pixels.mean((0, 1, 2)), atol=2e-6)
+    np.testing.assert_allclose(card["std"], pixels.std((0, 1, 2)), atol=2e-6)
 
 
 def glass(path, shape=SHAPE):
@@ -158,6 +159,47 @@ def test_no_tissue_gives_an_empty_index_and_a_valid_card(tmp_path):
     assert rows == []
     assert (card["mean"], card["std"], card["classes"]) == ([], [], ["object"])
     assert not list(folder.images.glob("*.png"))
+
+
+def test_glass_without_labels_is_neither_read_nor_written(tmp_path, monkeypatch):
+    image = np.full((512, 512, 3), 244, np.uint8)
+    image[64:128, 128:192] = (200, 90, 150)
+    tifffile.imwrite(tmp_path / "a.tif", image, photometric="rgb", tile=(64, 64))
+    mask, read = disc((512, 512), (480, 480), 5), []
+    folder = folder_of(tmp_path, reduction=1.0, size=64, tissue=TissueRule(0.5, longest_px=64))
+    areas = RleLabels.areas
+    monkeypatch.setattr(RleLabels, "areas", lambda self, box, shape: read.append(box.start) or areas(self, box, shape))
+    rows = cut(folder, tmp_path / "a.tif", mask)
+    assert [(row.row_px, row.column_px) for row in rows] == [(64, 128), (448, 448)]
+    assert sorted(read) == [(64, 128), (448, 448)]
+
+
+@pytest.mark.parametrize("tissue", [TissueRule(), TissueRule(0.4)])
+def test_any_number_of_threads_gives_the_same_tiles_index_and_statistics(tmp_path, monkeypatch, slide, tissue):
+    path, mask = slide
+    found = []
+    for threads in (1, 5):
+        monkeypatch.setattr(tiles, "reader_count", lambda threads=threads: threads)
+        folder = TileFolder(tmp_path / str(threads), 32, Scale(2.0), 5, tissue)
+        cut(folder, path, mask)
+        files = sorted(each for each in folder.root.rglob("*") if each.is_file())
+        found.append([(each.relative_to(folder.root), each.read_bytes()) for each in files])
+    assert len(found[0]) > 10
+    assert found[0] == found[1]
+
+
+def test_a_slide_without_a_pyramid_gives_the_tiles_of_its_pixels_and_leaves_no_copy(tmp_path, monkeypatch):
+    monkeypatch.setattr(levels, "LEAST_PIXELS", 1000)
+    image, mask = blocky((301, 213)), disc((301, 213), (150, 60), 40)
+    tifffile.imwrite(tmp_path / "a.tif", image, photometric="rgb", tile=(64, 64))
+    folder = folder_of(tmp_path, reduction=3.0, overlap_px=5)
+    rows = cut(folder, tmp_path / "a.tif", mask)
+    expected = ScaledSource(ArraySource(image), (100, 71)).read(whole((100, 71)))
+    assert len(rows) == 12
+    for row in rows:
+        place = slice(row.row_px, row.row_px + 32), slice(row.column_px, row.column_px + 32)
+        np.testing.assert_array_equal(load_image(folder.images / row.tile), expected[place])
+    assert {each.name for each in folder.root.iterdir()} == {folder.images.name, folder.masks.name}
 
 
 def test_a_tile_needs_the_fraction_of_tissue_that_was_asked_for(tmp_path):

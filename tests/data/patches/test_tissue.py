@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from data.patches.grid import Box, whole
 from data.patches.tissue import KEEP_ALL, TissueMap, TissueRule, build_tissue_rule, find_tissue, shrunk_shape
 from data.sources.source import ArraySource
-from tests.slides import make_cfg
+from tests.slides import make_cfg, noise
 
 GLASS, PINK = (240, 240, 240), (200, 100, 150)
 
@@ -39,6 +40,14 @@ def test_a_single_coloured_pixel_is_dust():
     image = np.full((9, 9, 3), GLASS, np.uint8)
     image[4, 4] = PINK
     assert not find_tissue(ArraySource(image), 9, 20).mask.any()
+
+
+def test_the_median_over_neighbours_is_that_of_scipy():
+    image = noise(40, 50, 3)
+    brightest, darkest = image.max(-1).astype(np.float32), image.min(-1).astype(np.float32)
+    median = ndimage.median_filter(255 * (brightest - darkest) / np.maximum(brightest, 1), size=3)
+    for saturation in (100, 150, 180, 200):
+        np.testing.assert_array_equal(find_tissue(ArraySource(image), 50, saturation).mask, median >= saturation)
 
 
 def test_an_image_without_colour_is_tissue_everywhere():

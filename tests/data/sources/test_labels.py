@@ -61,6 +61,36 @@ def test_of_overlapping_classes_the_last_counts():
     assert labels.ravel().tolist() == [1, 1, 2, 2, 2, 2]
 
 
+def painted(texts, shape):
+    """Class indices of run lengths, one class over the other."""
+    mask = np.zeros(shape, np.uint8)
+    for number, text in enumerate(texts, start=1):
+        mask[decode_rle(text, shape) > 0] = number
+    return mask
+
+
+@pytest.mark.parametrize("shape", [(31, 47), (1, 9), (9, 1), (64, 64)])
+def test_overlapping_classes_by_region_equal_those_painted_one_over_the_other(shape):
+    texts = [encode_rle(blobs(shape, share, seed)) for seed, share in enumerate([0.7, 0.0, 0.4, 0.3])]
+    labels, whole_mask = RleLabels(texts, shape), painted(texts, shape)
+    for box in random_boxes(shape):
+        np.testing.assert_array_equal(labels.read(box)[..., 0], whole_mask[box.slices])
+        assert labels.is_empty(box) == (not whole_mask[box.slices].any())
+
+
+@pytest.mark.parametrize("shape", [(31, 47), (9, 13), (8, 12), (30, 46), (4, 1), (1, 1)])
+@pytest.mark.parametrize("shares", [[0.5], [0.6, 0.4, 0.2]])
+def test_areas_are_those_of_the_pixels_in_whole_numbers(shape, shares):
+    level0 = (31, 47)
+    texts = [encode_rle(blobs(level0, share, seed)) for seed, share in enumerate(shares)]
+    large = painted(texts, level0).repeat(shape[0], 0).repeat(shape[1], 1)
+    cells = large.reshape(shape[0], level0[0], shape[1], level0[1])
+    exact = np.stack([(cells == number).sum((1, 3)) for number in range(1, len(shares) + 1)])
+    labels = RleLabels(texts, level0)
+    for box in random_boxes(shape):
+        np.testing.assert_array_equal(labels.areas(box, shape), exact[(slice(None), *box.slices)])
+
+
 def test_a_bad_run_length_is_found_when_the_labels_are_opened():
     with pytest.raises(RleError, match="ends past"):
         RleLabels(["30 2"], (5, 6))
@@ -231,3 +261,25 @@ def test_labels_of_a_volume_are_reduced_along_every_axis():
     reduced = scaled(mask, (2, 2, 2))
     assert reduced.sum() == 1
     assert reduced[0, 0, 0] == 1
+
+
+@pytest.mark.parametrize("shape", [(61, 47), (30, 23), (20, 15), (10, 47), (90, 60)])
+@pytest.mark.parametrize("classes", [1, 3])
+def test_run_lengths_and_their_pixels_give_the_same_labels_at_any_shape(shape, classes):
+    texts = [encode_rle(blobs((61, 47), 0.5, seed)) for seed in range(classes)]
+    by_runs = ScaledLabels(RleLabels(texts, (61, 47)), shape, classes)
+    by_pixels = ScaledLabels(ArraySource(painted(texts, (61, 47))[..., None]), shape, classes)
+    for box in random_boxes(shape, 10):
+        np.testing.assert_array_equal(by_runs.read(box), by_pixels.read(box))
+
+
+def test_run_lengths_know_an_empty_box_without_their_pixels(monkeypatch):
+    mask = np.zeros((60, 40), np.uint8)
+    mask[20:23, 10:14] = 1
+    runs = ScaledLabels(RleLabels([encode_rle(mask)], (60, 40)), (30, 20), 1)
+    monkeypatch.setattr(RleLabels, "read", pytest.fail)
+    monkeypatch.setattr(RleLabels, "areas", pytest.fail)
+    empty = [Box((0, 0), (10, 20)), Box((12, 0), (30, 20)), Box((0, 7), (30, 99)), Box((0, 0), (30, 5))]
+    assert [runs.is_empty(box) for box in empty] == [True] * 4
+    assert not any(runs.is_empty(box) for box in [whole((30, 20)), Box((9, 4), (2, 2)), Box((10, 6), (9, 9))])
+    assert not ScaledLabels(ArraySource(mask[..., None] * 0), (30, 20), 1).is_empty(whole((30, 20)))  # unknown

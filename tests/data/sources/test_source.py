@@ -1,9 +1,21 @@
+import itertools
+from collections import Counter
+
 import numpy as np
 import pytest
 
 from data.patches.grid import Box, whole
 from data.sources import source as source_module
-from data.sources.source import ArraySource, CroppedSource, ScaledSource, Source, SourceError, best_level, model_shape
+from data.sources.source import (
+    ArraySource,
+    CroppedSource,
+    ScaledSource,
+    Source,
+    SourceError,
+    best_level,
+    block_shape,
+    model_shape,
+)
 from tests.slides import noise
 
 
@@ -52,14 +64,62 @@ def test_boxes_read_apart_equal_the_whole_bit_for_bit(shape):
             np.testing.assert_array_equal(view.read(box), every[box.slices])
 
 
-@pytest.mark.parametrize("at_once", [1, 100, 1000])
-def test_reading_in_strips_changes_nothing_and_bounds_what_is_held(monkeypatch, at_once):
+@pytest.mark.parametrize("shape", [(23, 10), (31, 41), (93, 82)])
+@pytest.mark.parametrize("at_once", [1, 300, 3000])
+def test_reading_in_pieces_changes_nothing_and_bounds_what_is_held(monkeypatch, at_once, shape):
     source = Levels(noise(93, 41, 3))
-    expected = ScaledSource(source, (23, 10)).read(whole((23, 10)))
+    expected = ScaledSource(source, shape).read(whole(shape))
     source.read_pixels.clear()
-    monkeypatch.setattr(source_module, "PIXELS_AT_ONCE", at_once)
-    np.testing.assert_array_equal(ScaledSource(source, (23, 10)).read(whole((23, 10))), expected)
-    assert max(source.read_pixels) <= max(at_once, 41 * 6) * 1.5
+    monkeypatch.setattr(source_module, "VALUES_AT_ONCE", at_once)
+    np.testing.assert_array_equal(ScaledSource(source, shape).read(whole(shape)), expected)
+    assert max(source.read_pixels) <= max(at_once / 3, 6 * 6) * 1.5
+
+
+class Tiled(Levels):
+    """Levels that count how often each of their tiles is touched."""
+
+    def __init__(self, array, tile):
+        super().__init__(array)
+        self.tile = tile
+        self.touched = Counter()
+
+    def tile_shape(self, level):
+        return self.tile
+
+    def read(self, box, level=0):
+        spans = [range(a // n, (b - 1) // n + 1) for a, b, n in zip(box.start, box.stop, self.tile, strict=True)]
+        self.touched.update(itertools.product(*spans))
+        return super().read(box, level)
+
+
+@pytest.mark.parametrize(("tile", "shape"), [((16, 16), (40, 24)), ((8, 96), (40, 48)), ((160, 96), (160, 48))])
+def test_pieces_of_an_image_meet_where_its_tiles_do(monkeypatch, tile, shape):
+    source = Tiled(noise(160, 96, 1), tile)
+    monkeypatch.setattr(source_module, "VALUES_AT_ONCE", 1600)
+    view = ScaledSource(source, shape)
+    pieces = view.pieces(whole(shape), 1600)
+    assert pieces[0].start == (0, 0)
+    assert sum(np.prod(piece.size) for piece in pieces) == np.prod(shape)
+    view.read(whole(shape))
+    assert max(source.read_pixels) <= 1600
+    if np.prod(tile) <= 1600:
+        assert set(source.touched.values()) == {1}
+
+
+@pytest.mark.parametrize(
+    ("tile", "shape", "most", "block"),
+    [
+        ((256, 256), (65536, 65536), 2**22, (2048, 2048)),
+        ((256, 256), (65536, 65536), 2**21, (2048, 1024)),
+        ((16, 65536), (65536, 65536), 2**22, (64, 65536)),
+        ((1, 1), (300, 200), 2**22, (512, 256)),
+        ((1, 1, 1), (64, 512, 512), 2**18, (64, 64, 64)),
+        ((4096, 4096), (4096, 4096), 2**22, (2048, 2048)),
+        ((1, 1), (5, 5), 1, (1, 1)),
+    ],
+)
+def test_a_block_is_made_of_whole_tiles_and_bounded(tile, shape, most, block):
+    assert block_shape(tile, shape, most) == block
 
 
 def test_a_volume_is_scaled_and_padded_like_a_picture():
