@@ -5,13 +5,16 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
 from yacs.config import CfgNode
 
 from data.sources import READERS
 from utils.failures import Failure
 from utils.tables import read_table
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SLIDE_ENDINGS = (".tif", ".tiff")
 NO_IMAGE = "has no image of this id beside it"  # a table for training may serve to test a few of its slides
@@ -140,7 +143,7 @@ def _join_run_lengths(cfg: CfgNode, table: CaseTable, path: Path) -> CaseTable:
     return table
 
 
-def _row_problems(rows: pd.DataFrame, path: Path, classes: list[str], ids: set[str]) -> list[Failure]:
+def _row_problems(rows: "pd.DataFrame", path: Path, classes: list[str], ids: set[str]) -> list[Failure]:
     problems = []
     doubled = rows.duplicated(["id", "class"])
     for number, (row_id, class_name, double) in enumerate(

@@ -1,10 +1,10 @@
 """Scores of predicted cases against their labels: pixels at level 0, surfaces and objects at the network's scale."""
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
 
 from data.patches.grid import Box, blocks
 from data.sources.labels import IGNORE, ScaledLabels
@@ -13,8 +13,10 @@ from data.stitching.components import StripComponents
 from data.stitching.mask import MaskView, to_classes
 from data.stitching.probability_map import ProbabilityMap, strips
 from utils.metrics import Confusion, count_confusion, hausdorff, probability_histograms, threshold_to_level
+from utils.resample import needed_range
 
-BLOCK_PX = 2**22
+BLOCK_PX = 2**20  # pixels of level 0 that are held at once
+STRIP_CELLS = 2**20  # cells at the network's scale that are held at once
 MATCH_IOU = 0.5  # a predicted object is found if it shares this IoU with a true one
 
 
@@ -89,6 +91,9 @@ def case_histograms(probabilities: ProbabilityMap, labels: Source) -> np.ndarray
     counts = np.zeros((classes, 2, 256), np.int64)
     for box in blocks(labels.shape, _block_size(labels.shape)):
         values, truth = view.read(box), labels.read(box)[..., 0]
+        if not (values.any() or truth.any()):
+            counts[:, 0, 0] += truth.size
+            continue
         known = truth != IGNORE
         for number in range(classes):
             counts[number] += probability_histograms(values[..., number][known], truth[known] == number + 1)
@@ -99,12 +104,12 @@ def score_case(case_id: str, probabilities: ProbabilityMap, labels: Source, thre
     """Scores of each class of a case at a threshold; `labels` are class indices in the frame of the map."""
     classes = probabilities.frame.classes
     pixels = _confusions(MaskView(probabilities.on_frame(labels.shape), threshold), labels, len(classes))
+    spacing = probabilities.pixel_um or (1.0,) * len(probabilities.shape)
+    shapes = _shapes(probabilities, labels, threshold)
     scores = []
-    for number, (name, confusion) in enumerate(zip(classes, pixels, strict=True), start=1):
-        predicted, truth = _boundaries(probabilities, labels, threshold, number)
-        largest, most = (hausdorff(predicted, truth, percentile) for percentile in (100, 95))
-        objects = _objects(probabilities, labels, threshold, number)
-        scores.append(CaseScore(case_id, name, confusion, largest, most, objects))
+    for name, confusion, each in zip(classes, pixels, shapes, strict=True):
+        largest, most = each.hausdorff(spacing)
+        scores.append(CaseScore(case_id, name, confusion, largest, most, each.objects()))
     return scores
 
 
@@ -116,48 +121,88 @@ def _confusions(mask: MaskView, labels: Source, classes: int) -> list[Confusion]
     totals = [Confusion()] * classes
     for box in blocks(labels.shape, _block_size(labels.shape)):
         predicted, truth = mask.read(box), labels.read(box)[..., 0]
+        if not (predicted.any() or truth.any()):
+            continue
         known = truth != IGNORE
         for number in range(classes):
             totals[number] += count_confusion((predicted == number + 1) & known, truth == number + 1)
     return totals
 
 
-def _mask_strips(
-    probabilities: ProbabilityMap, labels: Source, threshold: float, number: int, halo: int = 0
-) -> Iterator[tuple[Box, Box, np.ndarray, np.ndarray]]:
-    """Strips at the network's scale with `halo` more rows on both sides: strip, wide strip, predicted, true."""
+class _Shapes:
+    """Objects and boundary cells of one class, gathered strip by strip: of the prediction and of the labels."""
+
+    def __init__(self) -> None:
+        self._numberings = StripComponents(), StripComponents()
+        self._overlaps: list[np.ndarray] = []
+        self._cells: tuple[list[np.ndarray], list[np.ndarray]] = [], []
+
+    def add(self, strip: Box, wide: Box, *masks: np.ndarray) -> None:
+        """Take the next strip of the predicted and the true mask, both boolean with the rows of `wide`."""
+        rows = slice(strip.start[0] - wide.start[0], strip.stop[0] - wide.start[0])
+        for mask, found in zip(masks, self._cells, strict=True):
+            found.append((np.argwhere(_boundary(mask)[rows]) + strip.start).astype(np.int32))
+        numbers = (own.add(mask[rows]) for own, mask in zip(self._numberings, masks, strict=True))
+        self._overlaps.append(_count_pairs(*numbers))
+
+    def hausdorff(self, spacing: tuple[float, ...]) -> tuple[float, ...]:
+        """Hausdorff distance of the boundaries and its 95th percentile, in the unit of `spacing`."""
+        points, others = (np.concatenate(cells) * np.array(spacing) for cells in self._cells)
+        return hausdorff(points, others, (100, 95))
+
+    def objects(self) -> ObjectCounts:
+        """Objects of both masks, and those that match."""
+        predicted, true, counts = np.concatenate(self._overlaps, axis=1)
+        return _match(self._numberings[0].merged()[predicted], self._numberings[1].merged()[true], counts)
+
+
+def _shapes(probabilities: ProbabilityMap, labels: Source, threshold: float) -> list[_Shapes]:
+    """Shapes of each class at the network's scale, in one pass over strips with a row more on both sides."""
     shape, level = probabilities.shape, threshold_to_level(threshold)
-    view = ScaledLabels(labels, shape, len(probabilities.frame.classes))
-    for box in strips(shape):
-        wide = Box((box.start[0] - halo, *box.start[1:]), (box.size[0] + 2 * halo, *box.size[1:])).within(shape)
-        truth = view.read(wide)
+    shapes = [_Shapes() for _ in probabilities.frame.classes]
+    view = ScaledLabels(labels, shape, len(shapes))
+    for box in strips(shape, max(1, STRIP_CELLS // math.prod(shape[1:]))):
+        wide = Box((box.start[0] - 1, *box.start[1:]), (box.size[0] + 2, *box.size[1:])).within(shape)
+        truth = read_scaled(view, labels, wide)
         predicted = to_classes(probabilities.read(wide), level)
-        yield box, wide, (predicted == number) & (truth != IGNORE), truth == number
+        predicted[truth == IGNORE] = 0
+        for number, each in enumerate(shapes, start=1):
+            each.add(box, wide, predicted == number, truth == number)
+    return shapes
 
 
-def _boundaries(
-    probabilities: ProbabilityMap, labels: Source, threshold: float, number: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Boundary cells (n, axes) of the predicted and the true mask, in um where known, else in pixels."""
-    spacing = np.array(probabilities.pixel_um or (1.0,) * len(probabilities.shape))
-    found: tuple[list, list] = ([], [])
-    for box, wide, *masks in _mask_strips(probabilities, labels, threshold, number, halo=1):
-        rows = slice(box.start[0] - wide.start[0], box.stop[0] - wide.start[0])
-        for mask, points in zip(masks, found, strict=True):
-            edge = mask & ~ndimage.binary_erosion(mask)  # the image's border ends an object too
-            points.append((np.argwhere(edge[rows]) + box.start) * spacing)
-    return np.concatenate(found[0]), np.concatenate(found[1])
+def read_scaled(view: ScaledLabels, labels: Source, box: Box) -> np.ndarray:
+    """Class indices box.size uint8 of labels at the shape of `view`; averaged only where several classes meet."""
+    classes = np.zeros(box.size, np.uint8)
+    size = _block_size(labels.shape)
+    shapes = list(zip(size, view.shape, labels.shape, strict=True))
+    for part in blocks(box.size, tuple(max(1, side * own // full) for side, own, full in shapes)):
+        own = part.shifted(box.start)
+        if view.is_empty(own):
+            continue
+        ranges = [needed_range(*axis) for axis in zip(own.start, own.stop, view.shape, labels.shape, strict=True)]
+        pixels = labels.read(Box(tuple(a for a, _ in ranges), tuple(b - a for a, b in ranges)))
+        first = pixels.flat[0]
+        classes[part.slices] = first if (pixels == first).all() else view.read(own)
+    return classes
 
 
-def _objects(probabilities: ProbabilityMap, labels: Source, threshold: float, number: int) -> ObjectCounts:
-    numberings = StripComponents(), StripComponents()
-    overlaps: list[np.ndarray] = []
-    for _, _, *masks in _mask_strips(probabilities, labels, threshold, number):
-        pairs = np.stack([own.add(mask).ravel() for own, mask in zip(numberings, masks, strict=True)])
-        values, counts = np.unique(pairs[:, pairs.any(0)], axis=1, return_counts=True)
-        overlaps.append(np.vstack([values, counts]))
-    predicted, true, counts = np.concatenate(overlaps, axis=1)
-    return _match(numberings[0].merged()[predicted], numberings[1].merged()[true], counts)
+def _boundary(mask: np.ndarray) -> np.ndarray:
+    """Cells of a mask that share a face with a cell outside of it; the image's border ends an object too."""
+    inside, padded = mask.copy(), np.pad(mask, 1)
+    for axis in range(mask.ndim):
+        for first in (0, 2):
+            place = [slice(1, -1)] * mask.ndim
+            place[axis] = slice(first, first + mask.shape[axis])
+            inside &= padded[tuple(place)]
+    return mask & ~inside
+
+
+def _count_pairs(predicted: np.ndarray, true: np.ndarray) -> np.ndarray:
+    """Pairs of object numbers that lie on one another, and on how many cells: (3, pairs) int64; 0 is background."""
+    some = (predicted > 0) | (true > 0)
+    pairs, counts = np.unique(predicted[some] << 32 | true[some], return_counts=True)
+    return np.stack([pairs >> 32, pairs & 0xFFFFFFFF, counts])
 
 
 def _match(predicted: np.ndarray, true: np.ndarray, counts: np.ndarray) -> ObjectCounts:

@@ -1,9 +1,9 @@
 """Scores of masks from counts, histograms and boundary points; two empty masks agree perfectly (Dice 1)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 LEVELS = 256  # values of a probability kept as uint8
 
@@ -55,9 +55,10 @@ def count_confusion(predicted: np.ndarray, truth: np.ndarray) -> Confusion:
 
 
 def probability_histograms(probabilities: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Counts (2, 256) of uint8 probabilities over the false (row 0) and the true (row 1) pixels; they add up."""
-    values = probabilities.ravel().astype(np.int64) + LEVELS * truth.ravel().astype(np.int64)
-    return np.bincount(values, minlength=2 * LEVELS).reshape(2, LEVELS)
+    """Counts (2, 256) of uint8 probabilities over the false (row 0) and the true (row 1) pixels of a boolean mask."""
+    every = np.bincount(probabilities.ravel(), minlength=LEVELS)
+    true = np.bincount(probabilities[truth], minlength=LEVELS)
+    return np.stack([every - true, true])
 
 
 def confusion_at(histograms: np.ndarray, level: int) -> Confusion:
@@ -88,15 +89,17 @@ def threshold_to_level(threshold: float) -> int:
 
 def surface_distances(points: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Distance of each boundary point (n, axes) to the nearest of `others`, in their own unit."""
+    from scipy.spatial import cKDTree  # prediction begins without it
+
     return cKDTree(others).query(points)[0]
 
 
-def hausdorff(points: np.ndarray, others: np.ndarray, percentile: float = 100.0) -> float:
-    """Hausdorff distance of two sets of boundary points (n, axes), or its percentile, in their unit.
+def hausdorff(points: np.ndarray, others: np.ndarray, percentiles: Sequence[float] = (100.0,)) -> tuple[float, ...]:
+    """Hausdorff distance of two sets of boundary points (n, axes), or percentiles of it, in their unit.
 
-    0 if both are empty, infinite if one is. The percentile is taken of each direction; the larger counts.
+    0 if both are empty, infinite if one is. A percentile is taken of each direction; the larger counts.
     """
     if len(points) == 0 or len(others) == 0:
-        return 0.0 if len(points) == len(others) else float("inf")
-    both = (surface_distances(points, others), surface_distances(others, points))
-    return float(max(np.percentile(distances, percentile) for distances in both))
+        return (0.0 if len(points) == len(others) else float("inf"),) * len(percentiles)
+    both = [np.percentile(surface_distances(*pair), percentiles) for pair in ((points, others), (others, points))]
+    return tuple(np.max(both, axis=0).tolist())

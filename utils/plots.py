@@ -5,17 +5,17 @@ Truth is green and prediction orange wherever a mask has one class; masks of sev
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.lines import Line2D
 
 from utils.atomic import atomic_path
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
 IGNORE = 255
 TRUTH = "#009e73"
@@ -37,8 +37,10 @@ def plot_history(history: Any, path: Path) -> None:
 
     `history` is a DataFrame or an iterable of mappings with fold, epoch, train_loss, valid_loss and valid_dice.
     """
+    from matplotlib.lines import Line2D
+
     folds = _by_fold(history)
-    figure = Figure(figsize=(11, 4.2), layout=ConstrainedLayoutEngine(w_pad=0.15, h_pad=0.12))
+    figure = _figure(11, 4.2)
     left, right = figure.subplots(1, 2)
     for number, (fold, rows) in enumerate(folds.items()):
         _plot_fold(left, right, fold, rows, PALETTE[number % len(PALETTE)])
@@ -63,7 +65,7 @@ def _by_fold(history: Any) -> dict[Any, list[Mapping[str, Any]]]:
     return folds
 
 
-def _plot_fold(left: Axes, right: Axes, fold: Any, rows: Sequence[Mapping[str, Any]], colour: str) -> None:
+def _plot_fold(left: "Axes", right: "Axes", fold: Any, rows: Sequence[Mapping[str, Any]], colour: str) -> None:
     epochs, train, valid, dice = (
         np.array([row[key] for row in rows], float) for key in ("epoch", "train_loss", "valid_loss", "valid_dice")
     )
@@ -81,7 +83,7 @@ def _plot_fold(left: Axes, right: Axes, fold: Any, rows: Sequence[Mapping[str, A
 def plot_threshold_curve(thresholds: np.ndarray, dice: np.ndarray, best_threshold: float, path: Path) -> None:
     """Dice against threshold with the tuned threshold marked; both arrays are (n,), thresholds ascending."""
     thresholds, dice = np.asarray(thresholds, float), np.asarray(dice, float)
-    figure = Figure(figsize=(7, 4.2), layout=ConstrainedLayoutEngine(w_pad=0.15, h_pad=0.12))
+    figure = _figure(7, 4.2)
     axes = figure.subplots()
     axes.plot(thresholds, dice, color=PREDICTION, linewidth=2.2)
     height = float(np.interp(best_threshold, thresholds, dice))
@@ -101,7 +103,7 @@ def plot_lr_finder(rates: np.ndarray, losses: np.ndarray, suggestion: float | No
     rates, losses = np.asarray(rates, float), np.asarray(losses, float)
     if len(rates) == 0:
         raise ValueError("the learning-rate finder gave no rates; let it run for at least one batch")
-    figure = Figure(figsize=(7, 4.2), layout=ConstrainedLayoutEngine(w_pad=0.15, h_pad=0.12))
+    figure = _figure(7, 4.2)
     axes = figure.subplots()
     axes.plot(rates, losses, color=PALETTE[0], linewidth=2.2)
     axes.set_xscale("log")
@@ -171,7 +173,7 @@ def picture_grid(rows: Sequence[Row], titles: Sequence[str], path: Path) -> None
 def _save_rows(rows: Sequence[Row], titles: Sequence[str], path: Path, width_in: float) -> None:
     shapes = [row[0].shape for row in rows]
     heights = [width_in / 3 * shape[0] / shape[1] + 0.27 for shape in shapes]
-    figure = Figure(figsize=(width_in, sum(heights)), layout=ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.04))
+    figure = _figure(width_in, sum(heights), w_pad=0.03, h_pad=0.04)
     grid = figure.subplots(len(rows), 3, squeeze=False, gridspec_kw={"height_ratios": heights})
     several = _have_several_classes(rows)
     for axes, row, title in zip(grid, rows, titles, strict=True):
@@ -254,7 +256,15 @@ def _bytes(colour: str) -> tuple[int, int, int]:
 # ---- style
 
 
-def _dress(axes: Axes, title: str, x: str, y: str) -> None:
+def _figure(width: float, height: float, w_pad: float = 0.15, h_pad: float = 0.12) -> "Figure":
+    """An empty figure; all in inches."""
+    from matplotlib.figure import Figure  # half a second, which whoever draws outlines does not wait for
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    return Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(w_pad=w_pad, h_pad=h_pad))
+
+
+def _dress(axes: "Axes", title: str, x: str, y: str) -> None:
     axes.set_title(title, loc="left", fontsize=13, color=INK, pad=10, fontweight="bold", parse_math=False)
     axes.set_xlabel(x, fontsize=11, color=QUIET)
     axes.set_ylabel(y, fontsize=11, color=QUIET)
@@ -266,18 +276,20 @@ def _dress(axes: Axes, title: str, x: str, y: str) -> None:
         spine.set_color(RULE)
 
 
-def _legend(axes: Axes, handles: list[Line2D] | None) -> None:
+def _legend(axes: "Axes", handles: "list[Line2D] | None") -> None:
     axes.legend(handles=handles, fontsize=9.5, frameon=False, labelcolor=INK, loc="best")
 
 
-def _note(axes: Axes, x: float, text: str, to_the_left: bool) -> None:
+def _note(axes: "Axes", x: float, text: str, to_the_left: bool) -> None:
     """Write beside a vertical line, at the foot of the axes."""
     offset, side = (-8, "right") if to_the_left else (8, "left")
     place = axes.get_xaxis_transform()
     axes.annotate(text, (x, 0.06), (offset, 0), place, "offset points", ha=side, fontsize=11, color=INK)
 
 
-def _save(figure: Figure, path: Path) -> None:
+def _save(figure: "Figure", path: Path) -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
     FigureCanvasAgg(figure)
     with atomic_path(path) as draft:
         figure.savefig(draft, dpi=140, facecolor="white", metadata={"Software": None})

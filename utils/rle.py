@@ -11,44 +11,55 @@ class RleError(ValueError):
 
 def encode_rle(mask: np.ndarray) -> str:
     """Text of the runs of a mask; `mask` is (row, column), any value but 0 is foreground."""
-    return "".join(encode_strips([mask]))
+    return "".join(encode_strips([[mask != 0]], mask.shape[0]))
 
 
-def encode_strips(strips: Iterable[np.ndarray]) -> Iterator[str]:
-    """Text, piece by piece, of a mask given as column strips from left to right.
+def encode_strips(strips: Iterable[Iterable[np.ndarray]], rows: int) -> Iterator[str]:
+    """Text, piece by piece, of a mask of so many rows, so that memory follows one strip's outlines and not the mask.
 
-    Each strip is (row, column) with all rows of the mask, so that memory follows the strip and not the mask.
+    It is given as column strips from left to right, each of them as boolean tiles (row, column) from top to bottom. A
+    tile broadcast from a single cell costs nothing where it goes on like the one above it.
     """
     lead = ""
-    for starts, lengths in stream_runs(strips):
+    for starts, lengths in stream_runs(strips, rows):
         pairs = np.column_stack([starts + 1, lengths]).ravel()
         yield lead + " ".join(map(str, pairs.tolist()))
         lead = " "
 
 
-def stream_runs(strips: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Runs (0-based starts, lengths) of column strips; a run across a strip's border comes out whole."""
-    offset = 0
-    held = np.zeros((0, 2), np.int64)
-    for strip in strips:
-        starts, lengths = find_runs(np.asarray(strip).T.reshape(-1))
-        runs = np.column_stack([starts + offset, lengths])
-        offset += strip.size
-        runs = _join(held, runs)
-        reaches_border = len(runs) > 0 and runs[-1].sum() == offset
-        held, done = (runs[-1:], runs[:-1]) if reaches_border else (runs[:0], runs)
-        if len(done):
-            yield done[:, 0], done[:, 1]
-    if len(held):
-        yield held[:, 0], held[:, 1]
+def stream_runs(strips: Iterable[Iterable[np.ndarray]], rows: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Runs (0-based starts, lengths) of the strips of `encode_strips`; one across a border comes out whole."""
+    offset, last = 0, False
+    begun = np.zeros(0, np.int64)  # the start of a run that reaches the border
+    for tiles in strips:
+        edges, columns, last = _find_edges(tiles, rows, last)
+        edges = np.concatenate([begun, edges + offset])
+        offset += rows * columns
+        whole = len(edges) // 2 * 2
+        begun = edges[whole:]
+        if whole:
+            yield edges[:whole:2], edges[1:whole:2] - edges[:whole:2]
+    if len(begun):
+        yield begun, offset - begun
 
 
-def _join(held: np.ndarray, runs: np.ndarray) -> np.ndarray:
-    if len(held) and len(runs) and held[0].sum() == runs[0, 0]:
-        runs = runs.copy()
-        runs[0] = held[0, 0], held[0, 1] + runs[0, 1]
-        return runs
-    return np.concatenate([held, runs])
+def _find_edges(tiles: Iterable[np.ndarray], rows: int, last: bool) -> tuple[np.ndarray, int, bool]:
+    """Places of a strip, counted down its columns, whose cell differs from the one before; columns; the last cell.
+
+    `last` is the cell before the first.
+    """
+    places, top, above, row = [], np.zeros(0, bool), np.zeros(0, bool), 0
+    for tile in tiles:
+        if row == 0:
+            top = above = tile[0]
+        if any(tile.strides) or (above != tile[0]).any():
+            changed = np.flatnonzero(tile != np.vstack([above, tile[:-1]]))  # of two axes it is ten times slower
+            within, column = np.divmod(changed, tile.shape[1])
+            places.append(column * rows + (within + row))
+        above, row = tile[-1], row + len(tile)
+    before = np.concatenate([[last], above[:-1]])
+    places.append(np.flatnonzero(top != before) * rows)
+    return np.sort(np.concatenate(places)), len(top), bool(above[-1])
 
 
 def find_runs(flat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

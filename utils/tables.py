@@ -3,21 +3,25 @@
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from utils.atomic import atomic_path
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class TableError(ValueError):
     """A CSV that cannot be used; the message names the file."""
 
 
-def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+def read_table(path: Path, columns: Sequence[str]) -> "pd.DataFrame":
     """All cells of a CSV as text, so that ids such as 001, 1e5 and NA stay as they are.
 
     Raises TableError when the file is missing, is no CSV or lacks one of `columns`.
     """
+    import pandas as pd  # half a second, which a step without tables is spared
+
     try:
         with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):
             table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig", index_col=False)
@@ -35,5 +39,7 @@ def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
 
 def write_table(path: Path, rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -> None:
     """Write rows under a header, in one step; numbers keep six significant digits."""
+    import pandas as pd
+
     with atomic_path(path) as draft:
         pd.DataFrame(list(rows), columns=list(columns)).to_csv(draft, index=False, float_format="%.6g")

@@ -3,8 +3,6 @@
 import itertools
 
 import numpy as np
-from scipy import ndimage, sparse
-from scipy.sparse.csgraph import connected_components
 
 
 class StripComponents:
@@ -21,6 +19,11 @@ class StripComponents:
 
     def add(self, strip: np.ndarray) -> np.ndarray:
         """Numbers of the components of the next strip (rows, *rest) boolean; 0 is background, int64."""
+        if not strip.any():
+            self._last_row = None
+            return np.zeros(strip.shape, np.int64)
+        from scipy import ndimage  # prediction begins without it
+
         structure = ndimage.generate_binary_structure(strip.ndim, 1 if self.faces_only else strip.ndim)
         labels, found = ndimage.label(strip, structure)
         numbers = np.where(labels > 0, labels.astype(np.int64) + self.count, 0)
@@ -34,6 +37,9 @@ class StripComponents:
         """For each number 0..count its component 0..n; components keep the order of their first cell."""
         joints = np.concatenate([np.zeros((0, 2), np.int64), *self._joints])
         size = self.count + 1
+        from scipy import sparse
+        from scipy.sparse.csgraph import connected_components
+
         graph = sparse.coo_matrix((np.ones(len(joints), bool), (joints[:, 0], joints[:, 1])), shape=(size, size))
         return connected_components(graph, directed=False)[1]
 

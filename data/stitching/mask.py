@@ -16,12 +16,43 @@ class MaskView:
         self.level = threshold_to_level(threshold)
 
     def read(self, box: Box) -> np.ndarray:
-        """Class indices box.size uint8: the most probable class that reaches the threshold, or 0."""
-        return to_classes(self.view.read(box), self.level)
+        """Class indices box.size uint8: the most probable class that reaches the threshold, or 0.
+
+        Only what lies near a cell of the map that reaches it is resampled, which changes nothing: a value between
+        cells is never above the highest of them nor below the lowest.
+        """
+        classes = np.zeros(box.size, np.uint8)
+        for part in self.view.parts(box):
+            cells = self.view.cells(part)
+            block = self.view.probabilities.read(cells)
+            if block.max(initial=0) < self.level:
+                continue
+            if block.shape[-1] == 1 and block.min() >= self.level:
+                classes[part.shifted(tuple(-a for a in box.start)).slices] = 1
+                continue
+            part, block = self._narrowed(part, cells, block)
+            place = part.shifted(tuple(-a for a in box.start)).slices
+            classes[place] = to_classes(self.view.resampled(part, block), self.level)
+        return classes
+
+    def _narrowed(self, part: Box, cells: Box, block: np.ndarray) -> tuple[Box, np.ndarray]:
+        """What of a box lies near cells that reach the threshold, and the block of cells that decides it."""
+        near = self.view.reach(_bounds(block >= self.level).shifted(cells.start))
+        part = near.shifted(tuple(-a for a in part.start)).within(part.size).shifted(part.start)
+        return part, block[self.view.cells(part).shifted(tuple(-a for a in cells.start)).slices]
+
+
+def _bounds(mask: np.ndarray) -> Box:
+    """The smallest box that holds every true cell of a mask (*spatial, K)."""
+    axes = range(mask.ndim)
+    found = [np.flatnonzero(mask.any(tuple(other for other in axes if other != axis))) for axis in axes[:-1]]
+    return Box(tuple(int(each[0]) for each in found), tuple(int(each[-1] - each[0]) + 1 for each in found))
 
 
 def to_classes(probabilities: np.ndarray, level: int) -> np.ndarray:
     """Class indices (*spatial) uint8 of probabilities (*spatial, K) uint8; background where none reaches `level`."""
+    if probabilities.shape[-1] == 1:
+        return (probabilities[..., 0] >= level).astype(np.uint8)
     best = probabilities.argmax(-1)
     reached = probabilities.max(-1) >= level
     return np.where(reached, best + 1, 0).astype(np.uint8)

@@ -52,13 +52,13 @@ def _replace_small(target: ProbabilityMap, channel: int, level: int, largest_px:
     numbering = StripComponents(faces_only=holes)
     for box in strips(target.shape):
         every = target.read(box)
-        values = every[..., channel].copy()
+        values = every[..., channel]
         chosen = doomed[numbering.add((values >= level) != holes)]
         if holes:
             chosen &= every.max(-1) < level  # an object of another class is no hole
-        if chosen.any():
-            values[chosen] = 255 if holes else 0
-            target.array[(channel, *box.slices)] = values
+        every[..., channel][chosen] = 255 if holes else 0
+        target.write(box.start[0], np.moveaxis(every, -1, 0))
+    target.flush()
 
 
 def _measure(

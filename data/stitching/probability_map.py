@@ -1,18 +1,21 @@
 """The one product of inference: probabilities as chunked, compressed uint8 at the network's scale, on disk."""
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import zarr
+from zarr.codecs import ZstdCodec
 from zarr.storage import LocalStore
 
-from data.patches.grid import Box, whole
+from data.patches.grid import Box, blocks, scale_box, whole
 from data.sources.source import Source
+from data.stitching.chunks import ChunkedArray, chunk_side
 from utils.resample import axis_weights, needed_range, resample
 
-CHUNK = 512
+CELLS_AT_ONCE = 2**20  # cells of the map or of a view that one resampling step may hold
 
 
 @dataclass(frozen=True)
@@ -33,9 +36,9 @@ def frame_of(source: Source, classes: list[str]) -> Frame:
 
 
 class ProbabilityMap:
-    """Probabilities (K, *shape) uint8, 255 times p, of an image at the network's scale."""
+    """Probabilities (K, *shape) uint8, 255 times p, of an image at the network's scale, on disk or in memory."""
 
-    def __init__(self, array: zarr.Array, frame: Frame):
+    def __init__(self, array: ChunkedArray | np.ndarray, frame: Frame):
         self.array = array
         self.frame = frame
 
@@ -57,8 +60,13 @@ class ProbabilityMap:
         return np.moveaxis(self.array[(slice(None), *box.slices)], 0, -1)
 
     def write(self, row: int, rows: np.ndarray) -> None:
-        """Store rows (K, n, *rest) uint8 from `row` on along axis 0."""
+        """Store rows (K, n, *rest) uint8 from `row` on along axis 0; quickest in increasing order."""
         self.array[:, row : row + rows.shape[1]] = rows
+
+    def flush(self) -> None:
+        """Bring to disk what was written; whoever writes calls it at the end."""
+        if isinstance(self.array, ChunkedArray):
+            self.array.flush()
 
     def on_image(self, shape: tuple[int, ...]) -> "MapView":
         """The map on the whole image at another shape: level 0, or a smaller copy of it."""
@@ -82,24 +90,43 @@ class MapView:
 
     def read(self, box: Box) -> np.ndarray:
         """Probabilities (*box.size, K) uint8: linear where the view is finer than the map, area average where not."""
-        inside = box.shifted(tuple(-a for a in self.covered.start)).within(self.covered.size)
         values = np.zeros((*box.size, len(self.probabilities.frame.classes)), np.uint8)
-        if 0 not in inside.size:
-            place = inside.shifted(tuple(c - b for c, b in zip(self.covered.start, box.start, strict=True)))
-            values[place.slices] = self._resampled(inside)
+        for part in self.parts(box):
+            block = self.probabilities.read(self.cells(part))
+            if block.any():
+                values[part.shifted(tuple(-a for a in box.start)).slices] = self.resampled(part, block)
         return values
 
-    def _resampled(self, box: Box) -> np.ndarray | int:
-        ranges = [needed_range(*axis) for axis in zip(box.start, box.stop, self.covered.size, self._own, strict=True)]
-        block = self.probabilities.read(Box(tuple(a for a, _ in ranges), tuple(b - a for a, b in ranges)))
-        if not block.any():
-            return 0
-        axes = zip(box.start, box.stop, self.covered.size, self._own, strict=True)
-        return np.rint(resample(block, [axis_weights(*axis) if axis[2] != axis[3] else None for axis in axes]))
+    def parts(self, box: Box) -> Iterator[Box]:
+        """Boxes that part what the map covers of a box, each small enough to be resampled in one step."""
+        inside = box.shifted(tuple(-a for a in self.covered.start)).within(self.covered.size)
+        side = round(CELLS_AT_ONCE ** (1 / len(box.size)))
+        axes = zip(self.covered.size, self.probabilities.shape, strict=True)
+        size = tuple(max(1, side * n // max(n, own)) for n, own in axes)
+        for part in blocks(inside.size, size):
+            yield part.shifted(inside.start).shifted(self.covered.start)
 
-    @property
-    def _own(self) -> tuple[int, ...]:
-        return self.probabilities.shape
+    def cells(self, part: Box) -> Box:
+        """The cells of the map that decide a box which the map covers."""
+        ranges = [needed_range(*axis) for axis in self._axes(part)]
+        return Box(tuple(a for a, _ in ranges), tuple(b - a for a, b in ranges))
+
+    def resampled(self, part: Box, block: np.ndarray) -> np.ndarray:
+        """Probabilities (*part.size, K) uint8 of a box which the map covers, from its cells."""
+        if self.covered.size == self.probabilities.shape:
+            return block
+        weights = [axis_weights(*axis) if axis[2] != axis[3] else None for axis in self._axes(part)]
+        return np.rint(resample(block, weights)).astype(np.uint8)
+
+    def reach(self, cells: Box) -> Box:
+        """A box outside of which no value depends on some cells of the map."""
+        grown = Box(tuple(a - 1 for a in cells.start), tuple(n + 2 for n in cells.size))
+        box = scale_box(grown, self.probabilities.shape, self.covered.size).within(self.covered.size)
+        return box.shifted(self.covered.start)
+
+    def _axes(self, part: Box) -> list[tuple[int, int, int, int]]:
+        box = part.shifted(tuple(-a for a in self.covered.start))
+        return list(zip(box.start, box.stop, self.covered.size, self.probabilities.shape, strict=True))
 
 
 def create_map(path: Path, shape: tuple[int, ...], frame: Frame) -> ProbabilityMap:
@@ -108,12 +135,13 @@ def create_map(path: Path, shape: tuple[int, ...], frame: Frame) -> ProbabilityM
     array = zarr.create_array(
         store=LocalStore(path),
         shape=(channels, *shape),
-        chunks=(channels, *(min(CHUNK, n) for n in shape)),
+        chunks=(channels, *(min(chunk_side(len(shape)), n) for n in shape)),
         dtype="uint8",
         fill_value=0,
+        compressors=ZstdCodec(level=1),
         attributes={"frame": asdict(frame)},
     )
-    return ProbabilityMap(array, frame)
+    return ProbabilityMap(ChunkedArray(array, path), frame)
 
 
 def open_map(path: Path) -> ProbabilityMap:
@@ -121,9 +149,9 @@ def open_map(path: Path) -> ProbabilityMap:
     try:
         array = zarr.open_array(store=LocalStore(path), mode="r")
         values = {name: _tuples(value) for name, value in dict(array.attrs)["frame"].items()}
+        return ProbabilityMap(ChunkedArray(array, path), Frame(**values))
     except (OSError, KeyError, ValueError) as error:
         raise ValueError(f"{path} is no probability map: {error}") from error
-    return ProbabilityMap(array, Frame(**values))
 
 
 def _tuples(value: Any) -> Any:
@@ -135,11 +163,13 @@ def copy_map(source: ProbabilityMap, path: Path) -> ProbabilityMap:
     copy = create_map(path, source.shape, source.frame)
     for rows in strips(source.shape):
         copy.write(rows.start[0], np.moveaxis(source.read(rows), -1, 0))
+    copy.flush()
     return copy
 
 
-def strips(shape: tuple[int, ...], rows: int = CHUNK) -> list[Box]:
-    """Boxes that part an image along axis 0, `rows` at a time."""
+def strips(shape: tuple[int, ...], rows: int = 0) -> list[Box]:
+    """Boxes that part an image along axis 0, `rows` at a time or as many as a chunk has."""
+    rows = rows or chunk_side(len(shape))
     return [Box((a, *(0,) * (len(shape) - 1)), (rows, *shape[1:])).within(shape) for a in range(0, shape[0], rows)]
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import tifffile
 
@@ -13,6 +14,7 @@ from data.stitching.probability_map import ProbabilityMap
 from utils.atomic import atomic_path
 
 TILE = 512
+ZLIB_LEVEL = 3  # of 1 to 9; twice as quick as 6 on outlines, and half as large again
 SMALLEST_LEVEL = 1024  # the pyramid ends once both sides are at most this
 
 
@@ -26,7 +28,7 @@ def write_mask_tiff(path: Path, probabilities: ProbabilityMap, threshold: float)
     with atomic_path(path) as draft, tifffile.TiffWriter(draft, bigtiff=np.prod(frame.shape_level0) > 2**31) as writer:
         for level, shape in enumerate(pyramid_shapes(frame.shape_level0)):
             writer.write(
-                _tiles(MaskView(probabilities.on_image(shape), threshold)),
+                _encoded_tiles(MaskView(probabilities.on_image(shape), threshold)),
                 shape=shape,
                 dtype=np.uint8,
                 tile=(TILE, TILE),
@@ -48,15 +50,63 @@ def pyramid_shapes(shape: tuple[int, ...]) -> list[tuple[int, ...]]:
     return shapes
 
 
-def _tiles(mask: MaskView) -> Iterator[np.ndarray]:
+def read_columns(path: Path) -> Iterator[Iterator[np.ndarray]]:
+    """Level 0 of a mask that was written here: for each column of tiles from the left, its tiles from top to bottom.
+
+    Tiles (rows, columns) uint8 are cut to the image. Those of one value are broadcast from a single cell.
+    """
+    constants: dict[bytes, int] = {}
+    with tifffile.TiffFile(path) as file:
+        page = file.pages.first
+        rows, columns = page.shape
+        tiles = list(zip(page.dataoffsets, page.databytecounts, blocks((rows, columns), (TILE, TILE)), strict=True))
+        across = -(-columns // TILE)
+        for column in range(across):
+            yield (
+                _decode(_read_bytes(file, *place), constants)[: box.size[0], : box.size[1]]
+                for *place, box in tiles[column::across]
+            )
+
+
+def _encoded_tiles(mask: MaskView) -> Iterator[bytes]:
+    """The tiles of a page, deflated; each constant one is encoded once."""
+    constants: dict[int, bytes] = {}
     for box in blocks(mask.shape, (TILE, TILE)):
-        missing = [(0, TILE - n) for n in box.size]
-        yield np.pad(mask.read(box), missing)
+        tile = mask.read(box)
+        if box.size != (TILE, TILE):
+            tile = np.pad(tile, [(0, TILE - n) for n in box.size])
+        value = int(tile[0, 0])
+        if tile.min() != tile.max():
+            yield _encode(tile)
+        else:
+            if value not in constants:
+                constants[value] = _encode(tile)
+            yield constants[value]
+
+
+def _encode(tile: np.ndarray) -> bytes:
+    return bytes(imagecodecs.zlibng_encode(tile.tobytes(), level=ZLIB_LEVEL))
+
+
+def _decode(encoded: bytes, constants: dict[bytes, int]) -> np.ndarray:
+    """A tile (TILE, TILE) uint8; `constants` remembers the values of the constant ones."""
+    if encoded not in constants:
+        pixels = imagecodecs.zlibng_decode(encoded, out=TILE * TILE)
+        tile = np.frombuffer(pixels, np.uint8).reshape(TILE, TILE)
+        if tile.min() != tile.max():
+            return tile
+        constants[encoded] = int(tile[0, 0])
+    return np.broadcast_to(np.uint8(constants[encoded]), (TILE, TILE))
+
+
+def _read_bytes(file: tifffile.TiffFile, offset: int, count: int) -> bytes:
+    file.filehandle.seek(offset)
+    return file.filehandle.read(count)
 
 
 def _colormap() -> np.ndarray:
     colours = np.full((256, 3), 128, np.uint16)
-    known = np.array(PALETTE, np.uint16).reshape(-1, 3)
+    known = np.array(list(PALETTE), np.uint16).reshape(-1, 3)
     colours[: len(known)] = known
     return colours.T * 257
 

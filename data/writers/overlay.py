@@ -7,6 +7,7 @@ from PIL import Image
 
 from data.patches.grid import whole
 from data.patches.tissue import shrunk_shape
+from data.scoring import read_scaled
 from data.sources.labels import ScaledLabels
 from data.sources.source import ScaledSource, Source
 from data.stitching.mask import MaskView
@@ -15,11 +16,8 @@ from utils.atomic import atomic_path
 from utils.plots import draw_outlines
 
 
-def write_overlay(
-    path: Path, source: Source, labels: Source | None, probabilities: ProbabilityMap, threshold: float, longest_px: int
-) -> None:
-    """Write the image, at most `longest_px` along a side, with outlines; `labels` are None where unknown."""
-    picture, truth, predicted = small_masks(source, labels, probabilities, threshold, longest_px)
+def write_overlay(path: Path, picture: np.ndarray, truth: np.ndarray | None, predicted: np.ndarray) -> None:
+    """Write a picture with the outlines of its masks, as `small_masks` gives them."""
     masks = {"prediction": predicted} if truth is None else {"truth": truth, "prediction": predicted}
     with atomic_path(path) as draft:
         Image.fromarray(draw_outlines(picture, masks)).save(draft, quality=88)
@@ -28,10 +26,15 @@ def write_overlay(
 def small_masks(
     source: Source, labels: Source | None, probabilities: ProbabilityMap, threshold: float, longest_px: int
 ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
-    """Image (rows, columns, 3) uint8, true and predicted class indices at a size for the eye."""
+    """Image (rows, columns, 3) uint8, true and predicted class indices, at most `longest_px` along a side.
+
+    `labels` are None where unknown, and so is the true mask then.
+    """
     shape = shrunk_shape(source.shape, longest_px)
     everything = whole(shape)
     picture = ScaledSource(source, shape).read(everything)
     picture = np.repeat(picture, 3, axis=-1) if picture.shape[-1] == 1 else picture
-    truth = ScaledLabels(labels, shape, len(probabilities.frame.classes)).read(everything) if labels else None
+    truth = None
+    if labels is not None:
+        truth = read_scaled(ScaledLabels(labels, shape, len(probabilities.frame.classes)), labels, everything)
     return picture, truth, MaskView(probabilities.on_frame(shape), threshold).read(everything)

@@ -16,7 +16,6 @@ from utils.report import Figures, Listing, Pictures, Section, Table, Text, write
 from utils.tables import write_table
 
 SHOWN_CASES = 24  # pictures in a report; the folder has them all
-TRIPTYCH_PX = 900
 
 
 @dataclass(frozen=True)
@@ -54,16 +53,16 @@ def evaluate_case(
     case: Case, reader: CaseReader, probabilities: ProbabilityMap, threshold: float, results: Results, longest_px: int
 ) -> list[CaseScore]:
     """Draw a predicted case and, where its labels are known, score it; the scores of each class."""
-    with reader.open_image(case) as source:
-        if case.labels is None:
-            write_overlay(results.overlay(case.id), source, None, probabilities, threshold, longest_px)
-            return []
-        with reader.open_labels(case, source) as labels:
-            scores = score_case(case.id, probabilities, labels, threshold)
-            write_overlay(results.overlay(case.id), source, labels, probabilities, threshold, longest_px)
-            picture, truth, predicted = small_masks(source, labels, probabilities, threshold, TRIPTYCH_PX)
+    if case.labels is None:
+        with reader.open_image(case) as source:
+            write_overlay(results.overlay(case.id), *small_masks(source, None, probabilities, threshold, longest_px))
+        return []
+    with reader.open_both(case) as (source, labels):
+        scores = score_case(case.id, probabilities, labels, threshold)
+        panels = small_masks(source, labels, probabilities, threshold, longest_px)
+    write_overlay(results.overlay(case.id), *panels)
     with atomic_path(results.triptych(case.id)) as draft:
-        triptych(picture, truth, predicted, f"{case.id}   Dice {pooled_confusion(scores).dice:.3f}", draft)
+        triptych(*panels, f"{case.id}   Dice {pooled_confusion(scores).dice:.3f}", draft)
     return scores
 
 

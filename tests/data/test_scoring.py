@@ -1,14 +1,22 @@
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
 from scipy import ndimage
 
 import data.scoring as scoring
-import data.stitching.probability_map as probability_map
 from data.patches.grid import whole
-from data.scoring import SCORE_COLUMNS, ObjectCounts, case_histograms, pooled_confusion, pooled_rows, score_case
-from data.sources.labels import IGNORE
+from data.scoring import (
+    SCORE_COLUMNS,
+    ObjectCounts,
+    case_histograms,
+    pooled_confusion,
+    pooled_rows,
+    read_scaled,
+    score_case,
+)
+from data.sources.labels import IGNORE, ScaledLabels
 from data.sources.source import ArraySource
 from data.stitching.mask import MaskView
 from data.stitching.probability_map import Frame, ProbabilityMap, memory_map
@@ -17,10 +25,9 @@ from utils.metrics import Confusion, best_threshold, confusion_at, threshold_cur
 
 @pytest.fixture(params=["whole", "cut"])
 def pieces(request, monkeypatch):
-    """Everything in one piece, or in blocks of 10 pixels a side and strips of 3 rows."""
+    """Everything in one piece, or in blocks of 10 pixels a side and strips of a few rows."""
     if request.param == "cut":
-        cut = probability_map.strips
-        monkeypatch.setattr(scoring, "strips", lambda shape: cut(shape, 3))
+        monkeypatch.setattr(scoring, "STRIP_CELLS", 120)
         monkeypatch.setattr(scoring, "BLOCK_PX", 100)
 
 
@@ -230,3 +237,38 @@ def test_a_map_in_memory_and_its_labels_agree_with_themselves():
     (found,) = score_case("case", memory_map(values, ["a"]), labels(values[0] // 255), 0.5)
     assert found.confusion.dice == 1
     assert found.objects.matched == found.objects.true
+
+
+@pytest.mark.parametrize(
+    ("own", "level0"), [((20, 30), (80, 120)), ((21, 30), (83, 100)), ((40, 50), (20, 30)), ((4, 5, 6), (8, 11, 20))]
+)
+def test_labels_of_one_class_need_no_averaging(monkeypatch, own, level0):
+    monkeypatch.setattr(scoring, "BLOCK_PX", 50)
+    truth = np.zeros(level0, np.uint8)
+    truth[level0[0] // 2 :] = 2
+    truth[:5, :7] = np.random.default_rng(0).choice([0, 1, 2, IGNORE], (5, 7, *level0[2:]))
+    truth[-4:, -9:] = IGNORE
+    view = ScaledLabels(labels(truth), own, 2)
+    wanted = view.read(whole(own))
+    np.testing.assert_array_equal(read_scaled(view, labels(truth), whole(own)), wanted)
+    asked = []
+    plain = view.read
+    monkeypatch.setattr(view, "read", lambda box: asked.append(math.prod(box.size)) or plain(box))
+    np.testing.assert_array_equal(read_scaled(view, labels(truth), whole(own)), wanted)
+    assert sum(asked) < math.prod(own)
+
+
+def test_memory_of_scoring_does_not_follow_the_area(monkeypatch):
+    monkeypatch.setattr(scoring, "BLOCK_PX", 2**14)
+    monkeypatch.setattr(scoring, "STRIP_CELLS", 2**14)
+    peaks = []
+    for rows in (500, 4000):
+        values = np.zeros((1, rows, 200), np.uint8)
+        values[:, 50:450:20, 20:180] = 255
+        truth = labels(np.kron(values[0] // 255, np.ones((2, 2), np.uint8)))
+        frame = Frame((0, 0), truth.shape, truth.shape, ("a",))
+        tracemalloc.start()
+        score_case("case", ProbabilityMap(values, frame), truth, 0.5)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.2 * peaks[0]

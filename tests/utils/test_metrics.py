@@ -93,13 +93,13 @@ def test_distances_to_the_nearest_point_by_hand():
 
 def test_hausdorff_is_the_worst_of_both_directions():
     points, others = np.array([[0.0, 0.0]]), np.array([[0.0, 1.0], [0.0, 7.0]])
-    assert hausdorff(points, others) == 7
-    assert hausdorff(others, points) == 7
-    assert hausdorff(points, others, percentile=50) == 4
+    assert hausdorff(points, others) == (7,)
+    assert hausdorff(others, points) == (7,)
+    assert hausdorff(points, others, (50, 100)) == (4, 7)
 
 
 def test_hausdorff_of_empty_sets_is_zero_and_of_one_empty_set_infinite():
     some, none = np.zeros((1, 2)), np.zeros((0, 2))
-    assert hausdorff(none, none) == 0
-    assert hausdorff(some, none) == hausdorff(none, some) == float("inf")
-    assert hausdorff(some, some) == 0
+    assert hausdorff(none, none, (95, 100)) == (0, 0)
+    assert hausdorff(some, none) == hausdorff(none, some) == (float("inf"),)
+    assert hausdorff(some, some) == (0,)

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import cv2
 import matplotlib as mpl
 import numpy as np
@@ -143,3 +146,9 @@ def test_a_title_with_dollar_signs_is_text_and_no_formula(tmp_path):
     picture, mask = np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8), np.uint8)
     triptych(picture, mask, mask, "cost$_$x", tmp_path / "a.png")
     assert (tmp_path / "a.png").exists()
+
+
+def test_drawing_outlines_does_not_wait_for_matplotlib():
+    code = "import sys, utils.plots; print('matplotlib' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.split() == ["False"]

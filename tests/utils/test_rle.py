@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 
@@ -57,20 +59,31 @@ def test_any_value_but_zero_is_foreground():
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.95, 1.0])
-@pytest.mark.parametrize("widths", [[1] * 20, [3, 0, 7, 10], [20], [19, 1], [0, 20, 0]])
-def test_strips_give_the_text_of_the_whole(share, widths):
-    mask = random_mask((11, 20), share, seed=3)
+@pytest.mark.parametrize("widths", [[1] * 20, [3, 7, 10], [20], [19, 1]])
+@pytest.mark.parametrize("heights", [[1] * 11, [4, 4, 3], [11]])
+def test_tiles_give_the_text_of_the_whole(share, widths, heights):
+    mask = random_mask((11, 20), share, seed=3) > 0
     strips = np.split(mask, np.cumsum(widths)[:-1], axis=1)
-    assert "".join(encode_strips(strips)) == encode_rle(mask)
+    tiles = [np.split(strip, np.cumsum(heights)[:-1]) for strip in strips]
+    assert "".join(encode_strips(tiles, 11)) == by_hand(mask)
+
+
+@pytest.mark.parametrize("values", list(itertools.product([False, True], repeat=4)))
+def test_tiles_broadcast_from_one_cell_are_as_good_as_full_ones(values):
+    """Two by two tiles, of which every second one is broadcast."""
+    full = [np.full((3, 2), value) for value in values]
+    some = [np.broadcast_to(tile[0, 0], tile.shape) if n % 3 else tile for n, tile in enumerate(full)]
+    mask = np.block([[full[0], full[2]], [full[1], full[3]]])
+    assert "".join(encode_strips([some[:2], some[2:]], 6)) == by_hand(mask)
 
 
 def test_a_run_over_many_strips_comes_out_once():
-    runs = [(a.tolist(), b.tolist()) for a, b in stream_runs([np.ones((4, 2))] * 5)]
+    runs = [(a.tolist(), b.tolist()) for a, b in stream_runs([[np.ones((4, 2), bool)]] * 5, 4)]
     assert runs == [([0], [40])]
 
 
 def test_no_strip_gives_an_empty_text():
-    assert "".join(encode_strips([])) == ""
+    assert "".join(encode_strips([], 7)) == ""
 
 
 def test_runs_of_a_flat_array_are_starts_and_lengths():

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
-from data.patches.grid import Box, whole
+import data.stitching.probability_map as probability_map
+from data.patches.grid import Box, blocks, whole
 from data.stitching.mask import MaskView, to_classes
-from data.stitching.probability_map import memory_map
+from data.stitching.probability_map import Frame, ProbabilityMap, memory_map
 
 
 def test_a_pixel_is_foreground_from_the_threshold_on():
@@ -38,3 +39,51 @@ def test_a_region_of_the_mask_equals_the_mask_of_the_region(shape):
     box = Box((1,) * len(shape), tuple(n - 3 for n in shape))
     assert set(np.unique(everything)) == {0, 1, 2}
     np.testing.assert_array_equal(view.read(box), everything[box.slices])
+
+
+def islands(shape, channels, seed):
+    """Zeros with patches of noise about the threshold and of certainty."""
+    random = np.random.default_rng(seed)
+    values = np.zeros((channels, *shape), np.uint8)
+    for number in range(6):
+        place = tuple(slice(start := random.integers(n), start + random.integers(1, 2 + n // 2)) for n in shape)
+        block = values[(number % channels, *place)]
+        block[:] = random.integers(*[(120, 136), (0, 256), (128, 256)][number % 3], block.shape)
+    return values
+
+
+@pytest.mark.parametrize("cells_at_once", [2**20, 150])
+@pytest.mark.parametrize("level", [127, 128, 200])
+@pytest.mark.parametrize(
+    ("own", "shape"),
+    [((20, 30), (80, 120)), ((21, 30), (83, 100)), ((20, 30), (20, 30)), ((20, 30), (9, 7)), ((5, 6, 7), (12, 6, 20))],
+)
+def test_skipping_what_is_certain_changes_no_pixel(monkeypatch, own, shape, level, cells_at_once):
+    monkeypatch.setattr(probability_map, "CELLS_AT_ONCE", cells_at_once)
+    for seed in range(4):
+        channels = 1 + seed % 2
+        image = tuple(n + 9 for n in shape)
+        frame = Frame((4,) * len(shape), shape, image, ("a", "b")[:channels])
+        view = ProbabilityMap(islands(own, channels, seed), frame).on_image(image)
+        wanted = to_classes(view.read(whole(image)), level)
+        found = MaskView(view, level / 255)
+        for size in (13, 50):
+            for box in blocks(image, (size,) * len(image)):
+                np.testing.assert_array_equal(found.read(box), wanted[box.slices])
+
+
+def test_only_the_neighbourhood_of_what_may_be_foreground_is_resampled(monkeypatch):
+    values = np.zeros((1, 64, 64), np.uint8)
+    values[0, 20:23, 40:43] = 200
+    view = memory_map(values, ["a"])
+    view.frame = Frame((0, 0), (256, 256), (256, 256), ("a",))
+    asked = []
+    plain = probability_map.resample
+    monkeypatch.setattr(
+        probability_map, "resample", lambda block, weights: asked.append(block) or plain(block, weights)
+    )
+    mask = MaskView(view.on_image((256, 256)), 0.5)
+    assert mask.read(whole((256, 256))).any()
+    assert [block.size <= 9 * 9 for block in asked] == [True]
+    assert (MaskView(memory_map(values | 128, ["a"]).on_image((256, 256)), 0.5).read(whole((256, 256))) == 1).all()
+    assert len(asked) == 1

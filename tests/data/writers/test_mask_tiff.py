@@ -9,7 +9,7 @@ import data.writers.mask_tiff as mask_tiff
 from data.patches.grid import whole
 from data.stitching.mask import MaskView
 from data.stitching.probability_map import Frame, ProbabilityMap
-from data.writers.mask_tiff import pyramid_shapes, write_mask_tiff
+from data.writers.mask_tiff import pyramid_shapes, read_columns, write_mask_tiff
 
 
 def smooth_map(shape, level0, channels=1, spacing_um=None, start=None, image=None):
@@ -140,3 +140,26 @@ def test_equal_masks_give_equal_files_and_a_failure_leaves_none(tmp_path, monkey
     with pytest.raises(Exception, match=r"(?i)parsec"):
         write_mask_tiff(tmp_path / "c" / "m.tiff", probabilities, 0.5)
     assert list((tmp_path / "c").iterdir()) == []
+
+
+def test_columns_of_tiles_are_read_back_as_they_were_written(pyramid):
+    path, probabilities = pyramid
+    columns = [np.concatenate(list(tiles)) for tiles in read_columns(path)]
+    assert [column.shape for column in columns] == [(1201, 512)] * 5 + [(1201, 2803 - 5 * 512)]
+    np.testing.assert_array_equal(np.concatenate(columns, axis=1), views(probabilities)[0])
+
+
+def test_a_constant_tile_is_encoded_once_and_read_as_one_cell(tmp_path, monkeypatch):
+    values = np.zeros((1, 300, 300), np.uint8)
+    values[:, 100:] = 255
+    encoded = []
+    plain = mask_tiff._encode
+    monkeypatch.setattr(mask_tiff, "_encode", lambda tile: encoded.append(tile) or plain(tile))
+    monkeypatch.setattr(mask_tiff, "TILE", 16)
+    write_mask_tiff(tmp_path / "m.tiff", ProbabilityMap(values, Frame((0, 0), (300, 300), (300, 300), ("a",))), 0.5)
+    assert len([tile for tile in encoded if tile.min() == tile.max()]) == 2
+    tiles = [tile for column in read_columns(tmp_path / "m.tiff") for tile in column]
+    assert len(tiles) == 19 * 19
+    assert all(not any(tile.strides) for tile in tiles if tile.min() == tile.max() and tile.shape == (16, 16))
+    (level,), _ = read_levels(tmp_path / "m.tiff")
+    np.testing.assert_array_equal(level, values[0] // 255)

@@ -24,6 +24,10 @@ def truth(shape=(200, 300)):
     return ArraySource(mask)
 
 
+def draw(path, source, labels, probabilities, longest_px):
+    write_overlay(path, *small_masks(source, labels, probabilities, 0.5, longest_px))
+
+
 def load(path):
     with Image.open(path) as image:
         return np.asarray(image)
@@ -38,33 +42,33 @@ def changed(path):
 
 def test_the_outline_lies_at_the_border_of_the_predicted_mask(tmp_path):
     source, probabilities = scene()
-    write_overlay(tmp_path / "a.jpg", source, None, probabilities, 0.5, 1000)
+    draw(tmp_path / "a.jpg", source, None, probabilities, 1000)
     assert load(tmp_path / "a.jpg").shape == (200, 300, 3)
     np.testing.assert_allclose(changed(tmp_path / "a.jpg"), (20, 79, 40, 119), atol=5)
 
 
 def test_below_the_threshold_nothing_is_drawn(tmp_path):
     source, probabilities = scene(value=127)
-    write_overlay(tmp_path / "a.jpg", source, None, probabilities, 0.5, 1000)
+    draw(tmp_path / "a.jpg", source, None, probabilities, 1000)
     assert changed(tmp_path / "a.jpg") is None
 
 
 def test_truth_is_drawn_where_it_is_known(tmp_path):
     source, probabilities = scene(value=0)
-    write_overlay(tmp_path / "a.jpg", source, truth(), probabilities, 0.5, 1000)
+    draw(tmp_path / "a.jpg", source, truth(), probabilities, 1000)
     np.testing.assert_allclose(changed(tmp_path / "a.jpg"), (100, 159, 200, 279), atol=5)
 
 
 @pytest.mark.parametrize("longest", [150, 60, 7])
 def test_the_picture_is_no_longer_than_asked(tmp_path, longest):
     source, probabilities = scene()
-    write_overlay(tmp_path / "a.jpg", source, truth(), probabilities, 0.5, longest)
+    draw(tmp_path / "a.jpg", source, truth(), probabilities, longest)
     assert max(load(tmp_path / "a.jpg").shape[:2]) == longest
 
 
 def test_a_grey_image_is_drawn_in_colour(tmp_path):
     source, probabilities = scene(channels=1)
-    write_overlay(tmp_path / "a.jpg", source, None, probabilities, 0.5, 1000)
+    draw(tmp_path / "a.jpg", source, None, probabilities, 1000)
     assert load(tmp_path / "a.jpg").shape == (200, 300, 3)
 
 
