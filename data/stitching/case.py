@@ -1,25 +1,32 @@
-"""Predicting one case: from its image to a probability map on disk."""
+"""Predicting cases: from images to probability maps on disk."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from yacs.config import CfgNode
 
 from data.cases import Case
-from data.patches.grid import Box, Grid
+from data.patches.plan import Plan, plan_patches
 from data.patches.scale import Scale
 from data.patches.tissue import KEEP_ALL, TissueRule, build_tissue_rule
+from data.sources.levels import ensure_level
 from data.sources.opening import CaseReader
 from data.sources.source import Source
 from data.stitching.probability_map import ProbabilityMap, create_map, frame_of, open_map
-from data.stitching.sliding_window import Predict, Track, predict_map
+from data.stitching.sliding_window import PatchReader, Predict, Track, predict_map
 from utils.atomic import atomic_path
+from utils.threads import Ahead
+
+RIM_PX = 16  # predicted around tissue, whose outline on a small picture is rough
 
 
 @dataclass(frozen=True)
 class Inference:
-    """How images are predicted: scale, side and overlap of the patches in pixels, and where glass is."""
+    """How images are predicted: scale, largest side and overlap of the patches in pixels, and where glass is."""
 
     scale: Scale
     patch_px: int
@@ -27,16 +34,11 @@ class Inference:
     batch_size: int
     tissue: TissueRule = KEEP_ALL
 
-    def grid(self, source: Source) -> Grid:
-        """The patches of an image; along a side shorter than a patch, the patch shrinks to a multiple of 32."""
-        shape = self.scale.shape_of(source)
-        patch = tuple(min(self.patch_px, -(-n // 32) * 32) for n in shape)
-        return Grid(shape, patch, tuple(min(self.overlap_px, side // 2) for side in patch))
-
-    def holds_tissue(self, source: Source, grid: Grid) -> Callable[[Box], bool] | None:
-        """Whether a patch holds any tissue; None where glass is not to be skipped."""
+    def plan(self, source: Source) -> Plan:
+        """The patches of an image, over its tissue where glass is to be skipped."""
         tissue = self.tissue.find(source)
-        return None if tissue is None else lambda box: tissue.fraction(box, grid.shape) > 0
+        occupied = None if tissue is None else tissue.mask
+        return plan_patches(self.scale.shape_of(source), self.patch_px, self.overlap_px, occupied, RIM_PX)
 
 
 def build_inference(cfg: CfgNode, scale: Scale) -> Inference:
@@ -45,13 +47,49 @@ def build_inference(cfg: CfgNode, scale: Scale) -> Inference:
     return Inference(scale, test.PATCH, test.OVERLAP, test.BATCH_SIZE, build_tissue_rule(cfg))
 
 
+class OpenedCase:
+    """A case whose image is open, whose patches are planned and whose first ones are being read."""
+
+    def __init__(self, case: Case, reader: CaseReader, inference: Inference, scratch: Path):
+        with ExitStack() as opening:
+            image = opening.enter_context(reader.open_image(case))
+            source = opening.enter_context(ensure_level(image, inference.scale.shape_of(image), scratch))
+            self.frame = frame_of(image, reader.classes)
+            self.plan = inference.plan(source)
+            self.patches = opening.enter_context(PatchReader(source, self.plan, inference.batch_size))
+            self._open = opening.pop_all()
+
+    def predict(self, predict: Predict, path: Path, track: Track | None = None) -> ProbabilityMap:
+        """The case's probability map, kept at `path`, which appears only once it is whole."""
+        with atomic_path(path) as draft:
+            predict_map(self.patches, self.plan, predict, create_map(draft, self.plan.shape, self.frame), track)
+        return open_map(path)
+
+    def close(self) -> None:
+        """Stop reading and release the files."""
+        self._open.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
 def predict_case(
     case: Case, reader: CaseReader, inference: Inference, predict: Predict, path: Path, track: Track | None = None
 ) -> ProbabilityMap:
-    """Predict a case and keep its probability map at `path`, which appears only once it is whole."""
-    with reader.open_image(case) as source, atomic_path(path) as draft:
-        grid = inference.grid(source)
-        keep = inference.holds_tissue(source, grid)
-        target = create_map(draft, grid.shape, frame_of(source, reader.classes))
-        predict_map(source, grid, predict, target, batch_size=inference.batch_size, keep=keep, track=track)
-    return open_map(path)
+    """Predict one case and keep its probability map at `path`."""
+    with OpenedCase(case, reader, inference, path.parent) as opened:
+        return opened.predict(predict, path, track)
+
+
+def open_cases(
+    cases: Sequence[Case], reader: CaseReader, inference: Inference, scratch: Path
+) -> Iterator[tuple[Case, Callable[[], OpenedCase]]]:
+    """Each case with a call that gives it opened, or raises what went wrong; the next one is opened meanwhile."""
+    with Ahead(
+        lambda case: OpenedCase(case, reader, inference, scratch), cases, discard=lambda unused: unused.close()
+    ) as opening:
+        for case, opened in opening:
+            yield case, opened.result

@@ -1,64 +1,59 @@
-"""The one inference loop: patches of a grid go through a network and come back as a probability map."""
+"""The one inference loop: patches go through a network and come back as a probability map.
+
+Threads read the next patches and another one blends the last ones, so that the network has no time to wait.
+"""
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
+from itertools import groupby, islice
 
 import numpy as np
 
 from data.patches.grid import Box, Grid
+from data.patches.plan import Plan
 from data.sources.source import ScaledSource, Source
 from data.stitching.probability_map import ProbabilityMap
 from data.stitching.stitcher import Stitcher
+from utils.threads import Ahead, Beside, reader_count
 
 Predict = Callable[[np.ndarray], np.ndarray]  # (N, C, *patch) uint8 -> (N, K, *patch) float32 probabilities
 Track = Callable[[Iterable, str, int], Iterator]
 
 
-def predict_map(
-    source: Source,
-    grid: Grid,
-    predict: Predict,
-    target: ProbabilityMap,
-    *,
-    batch_size: int = 2,
-    keep: Callable[[Box], bool] | None = None,
-    track: Track | None = None,
-) -> None:
-    """Predict the patches of `grid` that `keep` lets through and store the blended probabilities in `target`.
+class PatchReader(Ahead[list[Box], np.ndarray]):
+    """Reads the patches of a plan at its scale, in batches (N, C, *patch) of one size each; begins at once."""
 
-    `grid.shape` is the image's shape at the network's scale. A patch that is left out counts as unpredicted, not as
-    zero. The next batch is read while the network works.
-    """
-    boxes = [box for box in grid if keep is None or keep(box)]
-    view = ScaledSource(source, grid.shape)
-    stitcher = Stitcher(grid.shape, len(target.frame.classes), grid.patch, grid.overlap_px, target.write)
-    batches = list(_batches(boxes, batch_size))
-    steps = zip(batches, _read_ahead(view, batches), strict=True)
-    for batch, patches in track(steps, "patches", len(batches)) if track else steps:
-        for box, probabilities in zip(batch, predict(patches), strict=True):
-            stitcher.add(box, probabilities)
-    stitcher.finish()
+    def __init__(self, source: Source, plan: Plan | Grid, batch_size: int):
+        self.view = ScaledSource(source, plan.shape)
+        batches = [batch for _, same in groupby(plan, lambda box: box.size) for batch in _batches(same, batch_size)]
+        self.count = len(batches)
+        super().__init__(self._read, batches, threads=reader_count(), ahead=reader_count() + 1)
+
+    def _read(self, batch: list[Box]) -> np.ndarray:
+        return np.moveaxis(np.stack([self.view.read(box) for box in batch]), -1, 1)
 
 
-def _batches(boxes: list[Box], size: int) -> Iterator[list[Box]]:
+def _batches(boxes: Iterable[Box], size: int) -> Iterator[list[Box]]:
     remaining = iter(boxes)
     while batch := list(islice(remaining, size)):
         yield batch
 
 
-def _read_ahead(view: ScaledSource, batches: list[list[Box]]) -> Iterator[np.ndarray]:
-    """Patches (N, C, *patch) of each batch, read in a thread one batch ahead."""
+def predict_map(
+    reader: PatchReader, plan: Plan | Grid, predict: Predict, target: ProbabilityMap, track: Track | None = None
+) -> None:
+    """Predict the patches of `plan` that `reader` gives and store the blended probabilities in `target`.
 
-    def read(batch: list[Box]) -> np.ndarray:
-        return np.stack([np.moveaxis(view.read(box), -1, 0) for box in batch])
+    `plan.shape` is the image's shape at the network's scale. What no patch covers counts as unpredicted, not as zero.
+    """
+    depth = max((box.size[0] for box in plan), default=1)
+    stitcher = Stitcher(plan.shape, len(target.frame.classes), depth, plan.overlap_px, target.write)
+    with Beside() as blending:
+        for boxes, patches in track(reader, "patches", reader.count) if track else reader:
+            blending.do(_blend, stitcher, boxes, predict(patches.result()))
+    stitcher.finish()
+    target.flush()
 
-    with ThreadPoolExecutor(max_workers=1) as reader:
-        waiting = None
-        for batch in batches:
-            coming = reader.submit(read, batch)
-            if waiting is not None:
-                yield waiting.result()
-            waiting = coming
-        if waiting is not None:
-            yield waiting.result()
+
+def _blend(stitcher: Stitcher, boxes: list[Box], probabilities: np.ndarray) -> None:
+    for box, own in zip(boxes, probabilities, strict=True):
+        stitcher.add(box, own)

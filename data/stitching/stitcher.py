@@ -1,14 +1,17 @@
 """Weighted overlap-add of patches along axis 0, in memory that follows one patch's depth and not the image."""
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 
 from data.patches.grid import Box
 
 WriteRows = Callable[[int, np.ndarray], None]
+ROWS_AT_ONCE = 64  # rows that are turned into bytes at a time, to keep intermediate arrays small
 
 
+@lru_cache(maxsize=64)
 def blend_weights(patch: tuple[int, ...], overlap_px: tuple[int, ...]) -> np.ndarray:
     """Weight of each cell of a patch, float32 in (0, 1]: flat inside, falling linearly towards each side.
 
@@ -24,7 +27,9 @@ def blend_weights(patch: tuple[int, ...], overlap_px: tuple[int, ...]) -> np.nda
 
 
 class Stitcher:
-    """Blends probabilities (K, *patch) of boxes that come in C order; finished rows go to `write(row, rows)`.
+    """Blends probabilities (K, *size) of boxes whose starts along axis 0 never decrease; rows go to `write(row, rows)`.
+
+    Boxes may differ in size; none is deeper than `depth` along axis 0, which is what is held in memory.
 
     Rows are (K, n, *rest) uint8, round(255 p), 0 where nothing was predicted. The sum is divided by the weight that
     was really predicted, never by a count.
@@ -34,15 +39,15 @@ class Stitcher:
         self,
         shape: tuple[int, ...],
         channels: int,
-        patch: tuple[int, ...],
+        depth: int,
         overlap_px: tuple[int, ...],
         write: WriteRows,
     ):
         self.shape = shape
-        self.weights = blend_weights(patch, overlap_px)
+        self.overlap_px = overlap_px
         self.write = write
         self.row = 0
-        self._sums = np.zeros((channels, min(patch[0], shape[0]), *shape[1:]), np.float32)
+        self._sums = np.zeros((channels, min(depth, shape[0]), *shape[1:]), np.float32)
         self._weights = np.zeros(self._sums.shape[1:], np.float32)
 
     def add(self, box: Box, probabilities: np.ndarray) -> None:
@@ -52,8 +57,9 @@ class Stitcher:
         inside = box.within(self.shape)
         own = tuple(slice(0, n) for n in inside.size)
         place = inside.shifted((-self.row, *(0,) * (len(self.shape) - 1))).slices
-        self._sums[(slice(None), *place)] += probabilities[(slice(None), *own)] * self.weights[own]
-        self._weights[place] += self.weights[own]
+        weights = blend_weights(box.size, self.overlap_px)[own]
+        self._sums[(slice(None), *place)] += probabilities[(slice(None), *own)] * weights
+        self._weights[place] += weights
 
     def finish(self) -> None:
         """Write the rows that remain."""
@@ -69,7 +75,11 @@ class Stitcher:
             self.row += count
 
     def _write(self, count: int) -> None:
-        weights = self._weights[:count]
-        if weights.any():
-            mean = self._sums[:, :count] / np.where(weights > 0, weights, 1)
-            self.write(self.row, np.rint(mean * 255).astype(np.uint8))
+        if not self._weights[:count].any():
+            return
+        rows = np.empty((len(self._sums), count, *self.shape[1:]), np.uint8)
+        for first in range(0, count, ROWS_AT_ONCE):
+            part = slice(first, min(first + ROWS_AT_ONCE, count))
+            weights = self._weights[part]
+            rows[:, part] = np.rint(255 * self._sums[:, part] / np.where(weights > 0, weights, 1))
+        self.write(self.row, rows)

@@ -1,3 +1,6 @@
+import threading
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import tifffile
@@ -9,7 +12,7 @@ from data.patches.grid import whole
 from data.patches.scale import Scale
 from data.sources.opening import build_reader
 from data.sources.source import ArraySource, SourceError
-from data.stitching.case import Inference, build_inference, predict_case
+from data.stitching.case import Inference, build_inference, open_cases, predict_case
 
 
 def mean_of_channels(patches):
@@ -17,7 +20,7 @@ def mean_of_channels(patches):
 
 
 def setting(*options, reduction=1.0):
-    cfg = load_cfg(options=["TEST.PATCH", "64", "TEST.OVERLAP", "16", *options])
+    cfg = load_cfg(options=["TEST.PATCH", "128", "TEST.OVERLAP", "32", *options])
     return build_reader(cfg), build_inference(cfg, Scale(reduction))
 
 
@@ -49,14 +52,21 @@ def test_objects_at_the_border_of_skipped_glass_keep_their_probability(tmp_path)
     asked = []
 
     def predict(patches):
-        asked.append(len(patches))
-        return np.full((len(patches), 1, 64, 64), 0.8, np.float32)
+        asked.append(patches[:, 0].size)
+        return np.full((len(patches), 1, *patches.shape[2:]), 0.8, np.float32)
 
     case = Case("a", tmp_path / "a.tif")
     found = predict_case(case, reader, inference, predict, tmp_path / "a.zarr").read(whole((64, 400)))
     assert (found[:, 200:] == 204).all()
     assert (found[:, :100] == 0).all()
-    assert sum(asked) < len(inference.grid(ArraySource(pink_on_glass())))
+    assert sum(asked) < 64 * 400
+
+
+def test_a_slide_of_glass_asks_the_network_nothing(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", np.full((300, 300, 3), 240, np.uint8), photometric="rgb")
+    reader, inference = setting()
+    found = predict_case(Case("a", tmp_path / "a.tif"), reader, inference, pytest.fail, tmp_path / "a.zarr")
+    assert not found.read(whole((300, 300))).any()
 
 
 def test_min_tissue_zero_predicts_glass_too(tmp_path):
@@ -74,11 +84,44 @@ def test_a_grey_photograph_is_predicted_although_it_has_no_colour(tmp_path):
     assert (found.read(whole((64, 64))) == 102).all()
 
 
-def test_the_patch_shrinks_to_a_multiple_of_32_along_short_sides():
+def test_patches_shrink_to_a_multiple_of_32_along_short_sides():
     inference = Inference(Scale(1.0), patch_px=512, overlap_px=64, batch_size=1)
-    assert inference.grid(ArraySource(np.zeros((1000, 70, 3), np.uint8))).patch == (512, 96)
-    assert inference.grid(ArraySource(np.zeros((5, 512, 3), np.uint8))).patch == (32, 512)
-    assert inference.grid(ArraySource(np.zeros((5, 40, 600, 1), np.uint8))).patch == (32, 64, 512)
+
+    def sizes(*shape):
+        return {box.size for box in inference.plan(ArraySource(np.zeros(shape, np.uint8)))}
+
+    assert {size[1] for size in sizes(1000, 70, 3)} == {96}
+    assert sizes(5, 512, 3) == {(32, 512)}
+    assert {size[:2] for size in sizes(5, 40, 600, 1)} == {(32, 64)}
+
+
+def test_cases_are_opened_in_order_and_the_next_one_while_the_last_is_in_use(tmp_path):
+    reader, inference = setting("TILES.MIN_TISSUE", "0")
+    cases = [save(tmp_path / f"{name}.png", np.full((40, 40, 3), 100, np.uint8)) for name in "abc"]
+    opened, wait = [], threading.Event()
+    open_image = reader.open_image
+    noting = SimpleNamespace(classes=reader.classes, open_image=lambda case: opened.append(case.id) or open_image(case))
+    seen = []
+    for case, opening in open_cases(cases, noting, inference, tmp_path):
+        with opening() as ready:
+            wait.wait(0.1)
+            seen.append((case.id, tuple(opened)))
+            ready.predict(mean_of_channels, tmp_path / f"{case.id}.zarr")
+    assert seen == [("a", ("a", "b")), ("b", ("a", "b", "c")), ("c", ("a", "b", "c"))]
+
+
+def test_a_case_that_does_not_open_leaves_the_others_alone(tmp_path):
+    reader, inference = setting("TILES.MIN_TISSUE", "0")
+    cases = [save(tmp_path / f"{name}.png", np.full((40, 40, 3), 100, np.uint8)) for name in "abc"]
+    cases[1].image.write_bytes(b"none")
+    outcomes = []
+    for case, opening in open_cases(cases, reader, inference, tmp_path):
+        try:
+            with opening():
+                outcomes.append(case.id)
+        except SourceError as error:
+            outcomes.append(str(error)[:5])
+    assert outcomes == ["a", "b.png", "c"]
 
 
 def test_a_wrong_number_of_channels_is_told_and_leaves_nothing(tmp_path):

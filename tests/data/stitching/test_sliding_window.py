@@ -2,11 +2,12 @@ import numpy as np
 import pytest
 import tifffile
 
-from data.patches.grid import Grid, whole
+from data.patches.grid import Box, Grid, whole
+from data.patches.plan import Plan, plan_patches
 from data.sources import open_source
 from data.sources.source import ArraySource, model_shape
 from data.stitching.probability_map import create_map, frame_of, memory_map, open_map
-from data.stitching.sliding_window import predict_map
+from data.stitching.sliding_window import PatchReader, predict_map
 
 
 def identity(patches):
@@ -22,11 +23,15 @@ def empty_map(shape, channels):
     return memory_map(np.zeros((channels, *shape), np.uint8), [f"class{k}" for k in range(channels)])
 
 
+def run(source, plan, predict, target, batch_size=2, track=None):
+    with PatchReader(source, plan, batch_size) as reader:
+        predict_map(reader, plan, predict, target, track)
+    return target.read(whole(plan.shape))
+
+
 def predict(source, patch, overlap, predict=identity, shape=None, channels=3, **options):
-    shape = shape or source.shape
-    target = empty_map(shape, channels)
-    predict_map(source, Grid(shape, patch, overlap), predict, target, **options)
-    return target.read(whole(shape))
+    plan = Grid(shape or source.shape, patch, overlap)
+    return run(source, plan, predict, empty_map(plan.shape, channels), **options)
 
 
 def write_planar(path, image):
@@ -108,17 +113,37 @@ def test_at_a_reduction_the_area_averages_come_out():
     assert np.abs(found - means).max() <= 0.5 + 1e-3
 
 
-def test_a_skipped_patch_leaves_its_neighbours_as_they_are():
+@pytest.mark.parametrize("shape", [(300, 500), (700, 90), (20, 25)])
+def test_stitching_fitted_patches_gives_the_image_back(shape):
+    image = picture(shape)
+    plan = plan_patches(shape, 128, 32)
+    np.testing.assert_array_equal(run(ArraySource(image), plan, identity, empty_map(shape, 3)), image)
+
+
+def test_an_uncovered_place_leaves_its_neighbours_as_they_are():
     image = np.full((40, 100, 1), 200, np.uint8)
-    found = predict(ArraySource(image), (40, 40), (0, 10), channels=1, keep=lambda box: box.start[1] > 0)
+    plan = Plan((40, 100), (0, 10), (Box((0, 30), (40, 40)), Box((0, 60), (40, 40))))
+    found = run(ArraySource(image), plan, identity, empty_map((40, 100), 1))
     assert (found[:, 30:] == 200).all()
     assert (found[:, :30] == 0).all()
 
 
-def test_with_every_patch_skipped_the_map_is_zero_and_the_network_is_not_asked():
-    source = ArraySource(picture((50, 50)))
-    found = predict(source, (32, 32), (0, 0), predict=lambda _: pytest.fail("asked"), keep=lambda _: False)
+def test_without_patches_the_map_is_zero_and_the_network_is_not_asked():
+    plan = Plan((50, 50), (0, 0), ())
+    found = run(ArraySource(picture((50, 50))), plan, lambda _: pytest.fail("asked"), empty_map((50, 50), 3))
     assert not found.any()
+
+
+def test_patches_of_other_sizes_never_share_a_batch():
+    boxes = (Box((0, 0), (32, 32)), Box((0, 32), (32, 32)), Box((0, 64), (32, 64)), Box((32, 0), (32, 32)))
+    seen = []
+
+    def note(patches):
+        seen.append(patches.shape)
+        return identity(patches)
+
+    run(ArraySource(picture((64, 128))), Plan((64, 128), (0, 0), boxes), note, empty_map((64, 128), 3), batch_size=4)
+    assert seen == [(2, 3, 32, 32), (1, 3, 32, 64), (1, 3, 32, 32)]
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 5, 100])
@@ -172,7 +197,7 @@ def test_a_map_on_disk_holds_what_was_predicted(tmp_path):
     image = picture((130, 45), channels=2)
     source = ArraySource(image, spacing_um=(0.5, 0.25))
     target = create_map(tmp_path / "map.zarr", source.shape, frame_of(source, ["a", "b"]))
-    predict_map(source, Grid(source.shape, (64, 64), (8, 8)), identity, target)
+    run(source, Grid(source.shape, (64, 64), (8, 8)), identity, target)
     found = open_map(tmp_path / "map.zarr")
     np.testing.assert_array_equal(found.read(whole(source.shape)), image)
     assert found.frame == frame_of(source, ["a", "b"])

@@ -17,7 +17,7 @@ def collect(shape, channels):
 def stitch(grid, values, keep=lambda box: True):
     """`values` (K, *shape) float: what every patch predicts where it lies inside the image, 0.5 outside."""
     rows, write = collect(grid.shape, len(values))
-    stitcher = Stitcher(grid.shape, len(values), grid.patch, grid.overlap_px, write)
+    stitcher = Stitcher(grid.shape, len(values), grid.patch[0], grid.overlap_px, write)
     for box in grid:
         if keep(box):
             inside = box.within(grid.shape)
@@ -72,7 +72,7 @@ def test_blending_equals_the_weighted_mean_over_the_whole_image(shape, patch, ov
     grid, random = Grid(shape, patch, overlap), np.random.default_rng(1)
     weights = blend_weights(patch, overlap)
     rows, write = collect(shape, 2)
-    stitcher = Stitcher(shape, 2, patch, overlap, write)
+    stitcher = Stitcher(shape, 2, patch[0], overlap, write)
     sums, total = np.zeros((2, *shape)), np.zeros(shape)
     for box in grid:
         prediction = random.random((2, *patch)).astype(np.float32)
@@ -104,7 +104,7 @@ def test_rows_of_skipped_patches_between_predicted_ones_are_zero():
 
 def test_rows_come_once_in_order_and_memory_holds_one_patch_of_rows():
     written = []
-    stitcher = Stitcher((100, 6), 1, (10, 6), (5, 0), lambda row, rows: written.append((row, rows.shape[1])))
+    stitcher = Stitcher((100, 6), 1, 10, (5, 0), lambda row, rows: written.append((row, rows.shape[1])))
     for box in Grid((100, 6), (10, 6), (5, 0)):
         stitcher.add(box, np.ones((1, 10, 6), np.float32))
         assert stitcher._sums.shape == (1, 10, 6)
@@ -114,12 +114,29 @@ def test_rows_come_once_in_order_and_memory_holds_one_patch_of_rows():
 
 
 def test_nothing_predicted_writes_nothing():
-    stitcher = Stitcher((30, 30), 1, (8, 8), (2, 2), lambda row, rows: pytest.fail("wrote rows"))
+    stitcher = Stitcher((30, 30), 1, 8, (2, 2), lambda row, rows: pytest.fail("wrote rows"))
     stitcher.finish()
 
 
 def test_a_patch_that_comes_too_late_is_our_own_mistake():
-    stitcher = Stitcher((30, 8), 1, (8, 8), (0, 0), lambda row, rows: None)
+    stitcher = Stitcher((30, 8), 1, 8, (0, 0), lambda row, rows: None)
     stitcher.add(Box((8, 0), (8, 8)), np.ones((1, 8, 8), np.float32))
     with pytest.raises(AssertionError, match="comes after row 8"):
         stitcher.add(Box((0, 0), (8, 8)), np.ones((1, 8, 8), np.float32))
+
+
+def test_boxes_of_many_sizes_are_blended_by_the_weights_of_each():
+    boxes = [Box((0, 0), (8, 10)), Box((0, 6), (6, 14)), Box((2, 0), (8, 20)), Box((7, 5), (5, 15))]
+    random = np.random.default_rng(2)
+    rows, write = collect((12, 20), 1)
+    stitcher = Stitcher((12, 20), 1, 8, (3, 3), write)
+    sums, total = np.zeros((1, 12, 20)), np.zeros((12, 20))
+    for box in boxes:
+        prediction = random.random((1, *box.size)).astype(np.float32)
+        stitcher.add(box, prediction)
+        weights = blend_weights(box.size, (3, 3))
+        sums[(slice(None), *box.slices)] += prediction * weights
+        total[box.slices] += weights
+    stitcher.finish()
+    wanted = 255 * sums / np.where(total, total, 1)
+    assert np.abs(rows - wanted).max() < 0.5 + 1e-3
