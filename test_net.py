@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -69,7 +69,6 @@ def with_card(cfg: CfgNode, member: "Member") -> CfgNode:
 def test(cfg: CfgNode, members: "list[Member]", threshold: float, folder: Path) -> int:
     """Predict, write and score each case, then the tables and the report over all."""
     from data.cases import list_test_cases
-    from data.scoring import pooled_confusion
     from data.writers.results import Results
     from utils.failures import Failures
 
@@ -80,6 +79,8 @@ def test(cfg: CfgNode, members: "list[Member]", threshold: float, folder: Path) 
     outcome = predict_cases(cfg, members, threshold, table.cases, results, failures)
     write_tables(cfg, results, outcome, threshold, failures)
     if outcome.scores:
+        from data.scoring import pooled_confusion
+
         scored = {score.id for score in outcome.scores}
         print_result(f"Dice {pooled_confusion(outcome.scores).dice:.3f} over {len(scored)} cases")
     print_result(f"failed {len(failures.ids)} of {len(failures.ids | {case.id for case in table.cases})} cases")
@@ -94,54 +95,61 @@ def predict_cases(
     results: "Results",
     failures: "Failures",
 ) -> Outcome:
-    """Predict one case after the other and write what is made from each map."""
-    from data.scoring import case_histograms
+    """Predict one case after the other; the next is opened and the last one written beside."""
+    from data.patches.scale import Scale
     from data.sources.opening import build_reader
-    from data.stitching.postprocess import clean_case
-    from data.writers.results import evaluate_case
+    from data.stitching.case import build_inference, open_cases
+    from model.predictor import Predictor
     from utils.progress import track
+    from utils.threads import Beside
 
-    reader, test, outcome = build_reader(cfg), cfg.TEST, Outcome()
-    predict = build_prediction(cfg, members, reader)
-    for case in track(cases, "cases", len(cases)):
-        with failures.guard(case.id, case.image.name):
-            raw = predict(case, results.probabilities(case.id))
-            final = clean_case(raw, results.cleaned(case.id), threshold, test.MIN_OBJECT, test.MAX_HOLE)
-            write_masks(results, case.id, final, threshold)
-            outcome.done.append(case.id)
-            log.info("%s: predicted", case.id)
-            outcome.scores += evaluate_case(case, reader, final, threshold, results, test.OVERLAY_PX)
-            if case.labels is not None:
-                with reader.open_both(case) as (_, labels):
-                    outcome.histograms += case_histograms(raw, labels).sum(0)
+    card, reader, outcome = members[0].card, build_reader(cfg), Outcome()
+    inference = build_inference(cfg, Scale(card.reduction, card.spacing_um or 0.0))
+    predictor = Predictor(members, cfg.TEST.TTA)
+    opened_cases = open_cases(cases, reader, inference, results.root)
+    with Beside() as finishing:
+        for case, opening in track(opened_cases, "cases", len(cases)):
+            with failures.guard(case.id, case.image.name):
+                with opening() as opened:
+                    raw = opened.predict(predictor, results.probabilities(case.id), track)
+                log.info("%s: predicted", case.id)
+                finishing.do(finish_case, cfg, case, reader, raw, threshold, results, failures, outcome)
     return outcome
 
 
-def build_prediction(
-    cfg: CfgNode, members: "list[Member]", reader: "CaseReader"
-) -> "Callable[[Case, Path], ProbabilityMap]":
-    """A function that predicts a case at the scale of the weights and keeps its probability map at a path."""
-    from data.patches.scale import Scale
-    from data.stitching.case import build_inference, predict_case
-    from model.predictor import Predictor, best_device
-    from utils.progress import track
+def finish_case(
+    cfg: CfgNode,
+    case: "Case",
+    reader: "CaseReader",
+    raw: "ProbabilityMap",
+    threshold: float,
+    results: "Results",
+    failures: "Failures",
+    outcome: Outcome,
+) -> None:
+    """Write what is made from a probability map, and score it where labels are known."""
+    from data.scoring import case_histograms
+    from data.stitching.postprocess import clean_case
+    from data.writers.results import evaluate_case
 
-    card = members[0].card
-    inference = build_inference(cfg, Scale(card.reduction, card.spacing_um or 0.0))
-    predictor = Predictor(members, cfg.TEST.TTA, best_device())
-    return lambda case, path: predict_case(case, reader, inference, predictor, path, track)
+    test = cfg.TEST
+    with failures.guard(case.id, case.image.name):
+        final = clean_case(raw, results.cleaned(case.id), threshold, test.MIN_OBJECT, test.MAX_HOLE)
+        write_masks(results, case.id, final, threshold)
+        outcome.done.append(case.id)
+        outcome.scores += evaluate_case(case, reader, final, threshold, results, test.OVERLAY_PX)
+        if case.labels is not None:
+            with reader.open_both(case) as (_, labels):
+                outcome.histograms += case_histograms(raw, labels).sum(0)
 
 
 def write_masks(results: "Results", case_id: str, probabilities: "ProbabilityMap", threshold: float) -> None:
-    """Write the mask on the image's own pixels as TIFF and as run lengths."""
-    from data.stitching.mask import MaskView
+    """Write the mask on the image's own pixels as TIFF and, from that, as run lengths."""
     from data.writers.mask_tiff import write_mask_tiff
     from data.writers.rle_csv import write_case_rle
 
-    frame = probabilities.frame
     write_mask_tiff(results.mask(case_id), probabilities, threshold)
-    mask = MaskView(probabilities.on_image(frame.shape_level0), threshold)
-    write_case_rle(results.run_lengths(case_id), case_id, mask, frame.classes)
+    write_case_rle(results.run_lengths(case_id), case_id, results.mask(case_id), probabilities.frame)
 
 
 def write_tables(

@@ -81,10 +81,12 @@ def prepare(cfg: CfgNode, run: Path, failures: "Failures") -> "tuple[list[Case],
     from data.cases import list_cases
     from data.patches.build import build_folds, build_training_set
     from model.custom_models import build_model
+    from model.torch_network import choose_engine
     from utils.tables import write_table
 
     with config_mistakes():
         build_model(cfg)  # a wrong name or file is found before anything slow
+        choose_engine(cfg.TEST.ENGINE)
         table = list_cases(cfg)
         for problem in table.problems:
             failures.add(problem)
@@ -103,7 +105,7 @@ def train_fold(
     from data.patches.build import build_dataloaders
     from data.writers.samples import write_samples
     from model.callbacks.history import COLUMNS, History
-    from model.checkpoints import build_card
+    from model.card import build_card
     from model.custom_models import build_model
     from model.learner import build_learner, fit, keep_weights, plot_rates
     from utils.plots import plot_history
@@ -133,9 +135,9 @@ def weights_path(run: Path, fold: int) -> Path:
 
 def load_predictor(cfg: CfgNode, run: Path, fold: int) -> "Predictor":
     """The best network of a fold, to predict with."""
-    from model.predictor import Predictor, best_device, load_member
+    from model.predictor import Predictor, load_member
 
-    return Predictor([load_member(cfg, weights_path(run, fold))], cfg.TEST.TTA, best_device())
+    return Predictor([load_member(cfg, weights_path(run, fold))], cfg.TEST.TTA)
 
 
 def predict_out_of_fold(
@@ -144,7 +146,7 @@ def predict_out_of_fold(
     """Probability maps of whole cases, by id, each by the fold that did not see it."""
     from data.patches.scale import build_scale
     from data.sources.opening import build_reader
-    from data.stitching.case import build_inference, predict_case
+    from data.stitching.case import build_inference, open_cases
     from data.writers.results import Results
     from utils.progress import track
 
@@ -153,9 +155,10 @@ def predict_out_of_fold(
     for fold in sorted({fold_of[case.id] for case in cases}):
         predictor = load_predictor(cfg, run, fold)
         own = [case for case in cases if fold_of[case.id] == fold]
-        for case in track(own, f"fold {fold} cases", len(own)):
-            with failures.guard(case.id, case.image.name):
-                maps[case.id] = predict_case(case, reader, inference, predictor, results.probabilities(case.id), track)
+        opened_cases = open_cases(own, reader, inference, run)
+        for case, opening in track(opened_cases, f"fold {fold} cases", len(own)):
+            with failures.guard(case.id, case.image.name), opening() as opened:
+                maps[case.id] = opened.predict(predictor, results.probabilities(case.id), track)
     return maps
 
 

@@ -17,6 +17,7 @@ CHOICES = {
     "MODEL.ACTIVATION": ["sigmoid", "None"],
     "DATASETS.LAYOUT": ["slides", "pairs"],
     "DATASETS.GROUP_BY": ["group", "id"],
+    "TEST.ENGINE": ["auto", "torch", "bf16", "fp16", "compile", "onnx", "openvino"],
     "TEST.TTA": ["none", "flips", "dihedral"],
     "SOLVER.LOSS_FUNCTION_NAME": [
         "bce_dice",

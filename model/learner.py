@@ -17,7 +17,8 @@ from torch import nn
 from yacs.config import CfgNode
 
 from model.callbacks import EarlyStop, EpochSeed, KeepBest, PooledDice, ProgressBar, StopAtNaN
-from model.checkpoints import ModelCard, save_checkpoint
+from model.card import ModelCard
+from model.checkpoints import save_checkpoint
 from model.custom_models import parameter_groups
 from utils.losses import build_loss
 from utils.plots import plot_lr_finder

@@ -1,19 +1,28 @@
 """From raw patches to probabilities: networks with their own normalisation, averaged, over flips and turns."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import nn
 from yacs.config import CfgNode
 
-from model.checkpoints import SUFFIX, ModelCard, build_card, load_checkpoint
-from model.custom_models import build_network, load_state, read_weights
+from model.card import ModelCard, build_card
 
-SEED_SUFFIXES = (".pth", ".pt")
+if TYPE_CHECKING:
+    from torch import nn
+
+TORCH_SUFFIXES = (".safetensors", ".pth", ".pt")
+ONNX_SUFFIXES = (".onnx",)
+SUFFIXES = {
+    "auto": (*TORCH_SUFFIXES, *ONNX_SUFFIXES),
+    "onnx": ONNX_SUFFIXES,
+    "openvino": ONNX_SUFFIXES,
+}  # by TEST.ENGINE
+
+Network = Callable[[np.ndarray], np.ndarray]  # (N, C, *) uint8, contiguous -> (N, K, *) float32 in [0, 1]
 
 
 @dataclass(frozen=True)
@@ -23,15 +32,15 @@ class View:
     mirrored: tuple[int, ...] = ()
     swapped: bool = False
 
-    def apply(self, patches: torch.Tensor) -> torch.Tensor:
+    def apply(self, patches: np.ndarray) -> np.ndarray:
         """Patches (N, C, *) seen this way."""
-        seen = patches.flip([axis + 2 for axis in self.mirrored])
-        return seen.transpose(-1, -2) if self.swapped else seen
+        seen = np.flip(patches, tuple(axis + 2 for axis in self.mirrored))
+        return seen.swapaxes(-1, -2) if self.swapped else seen
 
-    def undo(self, patches: torch.Tensor) -> torch.Tensor:
+    def undo(self, patches: np.ndarray) -> np.ndarray:
         """Patches (N, K, *) turned back."""
-        straight = patches.transpose(-1, -2) if self.swapped else patches
-        return straight.flip([axis + 2 for axis in self.mirrored])
+        straight = patches.swapaxes(-1, -2) if self.swapped else patches
+        return np.flip(straight, tuple(axis + 2 for axis in self.mirrored))
 
 
 def views(kind: str, axes: int) -> list[View]:
@@ -47,43 +56,31 @@ def views(kind: str, axes: int) -> list[View]:
 
 @dataclass(frozen=True)
 class Member:
-    """A network and the card that came with it."""
+    """A network, which normalises its patches itself and gives probabilities, and the card that came with it."""
 
-    network: nn.Module
+    network: Network
     card: ModelCard
 
 
 class Predictor:
-    """Mean probability of all members over all views: (N, C, *) uint8 -> (N, K, *) float32 in [0, 1].
+    """Mean probability of all members over all views: (N, C, *) uint8 -> (N, K, *) float32 in [0, 1]."""
 
-    The one place where a logit becomes a probability.
-    """
-
-    def __init__(self, members: Sequence[Member], tta: str = "none", device: str = "cpu"):
+    def __init__(self, members: Sequence[Member], tta: str = "none"):
         self.members = members
         self.tta = tta
-        self.device = torch.device(device)
-        for member in members:
-            member.network.eval().to(self.device)
 
-    @torch.inference_mode()
     def __call__(self, patches: np.ndarray) -> np.ndarray:
         """Probabilities of raw patches."""
-        images = torch.from_numpy(np.ascontiguousarray(patches)).to(self.device).float() / 255
         looks = views(self.tta, patches.ndim - 2)
-        total = sum(self._look(member, view, images) for member in self.members for view in looks)
-        return (total / (len(self.members) * len(looks))).cpu().numpy()
+        seen = [(member, view) for member in self.members for view in looks]
+        total = _look(*seen[0], patches)
+        for member, view in seen[1:]:
+            total = total + _look(member, view, patches)
+        return total / np.float32(len(seen))
 
-    def _look(self, member: Member, view: View, images: torch.Tensor) -> torch.Tensor:
-        per_channel = (1, -1, *(1,) * (images.ndim - 2))
-        mean = torch.tensor(member.card.mean, device=self.device).reshape(per_channel)
-        std = torch.tensor(member.card.std, device=self.device).reshape(per_channel)
-        seen = view.apply((images - mean) / std)
-        if seen.ndim == 4:
-            seen = seen.contiguous(memory_format=torch.channels_last)
-        with torch.autocast(self.device.type, enabled=self.device.type == "cuda"):
-            logits = member.network(seen)
-        return view.undo(logits.float().sigmoid())
+
+def _look(member: Member, view: View, patches: np.ndarray) -> np.ndarray:
+    return view.undo(member.network(np.ascontiguousarray(view.apply(patches))))
 
 
 def load_members(cfg: CfgNode, folder: Path) -> list[Member]:
@@ -91,24 +88,55 @@ def load_members(cfg: CfgNode, folder: Path) -> list[Member]:
 
     A plain state dict (.pth) says nothing of itself: the config then stands for its card.
     """
-    paths = sorted(path for path in folder.glob("*") if path.suffix in (SUFFIX, *SEED_SUFFIXES))
-    if not paths:
-        raise ValueError(f"TEST.MODEL_WEIGHTS_FOLDER {folder} holds no {SUFFIX} or .pth file")
+    paths = weight_files(folder, cfg.TEST.ENGINE)
     members = [load_member(cfg, path) for path in paths]
     for path, member in zip(paths[1:], members[1:], strict=True):
         refuse_mixture(paths[0], members[0].card, path, member.card)
     return members
 
 
+def weight_files(folder: Path, engine: str) -> list[Path]:
+    """Files of a weights folder that TEST.ENGINE reads; raises ValueError for none, and for two kinds if it is auto."""
+    suffixes = SUFFIXES.get(engine, TORCH_SUFFIXES)
+    paths = sorted(path for path in folder.glob("*") if path.suffix in suffixes)
+    onnx = [path for path in paths if path.suffix in ONNX_SUFFIXES]
+    if not paths:
+        hint = "; export_net.py makes them" if suffixes == ONNX_SUFFIXES else ""
+        raise ValueError(f"TEST.MODEL_WEIGHTS_FOLDER {folder} holds no {', '.join(suffixes)} file{hint}")
+    if 0 < len(onnx) < len(paths):
+        raise ValueError(
+            f"TEST.MODEL_WEIGHTS_FOLDER {folder} holds torch's files and .onnx files; set TEST.ENGINE to 'torch' or "
+            "'onnx', or give each kind a folder"
+        )
+    return paths
+
+
 def load_member(cfg: CfgNode, path: Path) -> Member:
-    """The network of one weights file, with its card."""
-    if path.suffix == SUFFIX:
+    """The network of one weights file, with its card, on the engine that TEST.ENGINE says for such files."""
+    if path.suffix in ONNX_SUFFIXES:
+        from model.onnx import OnnxNetwork, OpenVinoNetwork
+
+        runtime = OpenVinoNetwork if cfg.TEST.ENGINE == "openvino" else OnnxNetwork
+        network = runtime(path)
+        return Member(network, network.card)
+    from model.torch_network import TorchNetwork, choose_engine
+
+    module, card = load_module(cfg, path)
+    return Member(TorchNetwork(module, card, choose_engine(cfg.TEST.ENGINE)), card)
+
+
+def load_module(cfg: CfgNode, path: Path) -> "tuple[nn.Module, ModelCard]":
+    """The torch network of a weights file, which gives logits, with its card."""
+    from model.checkpoints import load_checkpoint
+    from model.custom_models import build_network, load_state, read_weights
+
+    if path.suffix == ".safetensors":
         state, card = load_checkpoint(path)
     else:
         state, card = read_weights(path), _card_of_config(cfg, path)
-    network = build_network(card.architecture, card.encoder_name, None, card.in_channels, len(card.classes))
-    load_state(network, state, path.name)
-    return Member(network.to(memory_format=torch.channels_last), card)
+    module = build_network(card.architecture, card.encoder_name, None, card.in_channels, len(card.classes))
+    load_state(module, state, path.name)
+    return module, card
 
 
 def refuse_mixture(first_path: Path, first: ModelCard, path: Path, card: ModelCard) -> None:
@@ -131,8 +159,3 @@ def _card_of_config(cfg: CfgNode, path: Path) -> ModelCard:
     if not (cfg.INPUT.MEAN and cfg.INPUT.STD):
         raise ValueError(f"{path.name} does not say its normalisation; set INPUT.MEAN and INPUT.STD")
     return build_card(cfg, cfg.INPUT.MEAN, cfg.INPUT.STD, cfg.TILES.SPACING_UM or None)
-
-
-def best_device() -> str:
-    """The GPU if there is one, else the CPU."""
-    return "cuda" if torch.cuda.is_available() else "cpu"

@@ -77,7 +77,7 @@ PASSED_DOWN = {
     "data/patches/build.py": {"_tiles", "_patches"},
     "data/patches/transforms.py": {"_appearance"},
     "model/learner.py": {"fit"},
-    "model/predictor.py": {"load_members", "load_member", "_card_of_config"},
+    "model/predictor.py": {"load_members", "load_member", "load_module", "_card_of_config"},
 }
 
 

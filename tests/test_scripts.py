@@ -1,4 +1,4 @@
-"""The three scripts from the outside: usage, exit codes, and the whole flow on tiny slides."""
+"""The scripts from the outside: usage, exit codes, and the whole flow on tiny slides."""
 
 import contextlib
 import errno
@@ -16,14 +16,18 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
+import zarr
 from PIL import Image
 
+import export_net
 import test_net
 import tiles_creator
 import train_net
+from model.card import ModelCard
+from tests.networks import write_mean
 
 ROOT = Path(__file__).resolve().parent.parent
-SCRIPTS = {"tiles_creator": tiles_creator, "train_net": train_net, "test_net": test_net}
+SCRIPTS = {"tiles_creator": tiles_creator, "train_net": train_net, "test_net": test_net, "export_net": export_net}
 PINK, PURPLE, GLASS = (225, 150, 190), (120, 60, 150), (243, 243, 243)
 
 
@@ -48,6 +52,7 @@ def test_all_mistakes_of_a_call_are_told_at_once_and_exit_with_2(script, capsys,
     monkeypatch.chdir(tmp_path)
     options = ["SOLVER.EPOCS", "3", "SOLVER.LR", "fast", "TEST.TTA", "all", "DATASETS.WSI_FOLDER", "/no/such/folder",
                "TEST.WSI_FOLDER", "/no/such/folder", "INPUT.SIZE_TRAIN", "100"]  # fmt: skip
+    options += ["TEST.MODEL_WEIGHTS_FOLDER", "/no/such/folder"] * (script == "export_net")
     assert SCRIPTS[script].main(options) == 2
     lines = capsys.readouterr().err.splitlines()
     assert all(line.startswith("error: ") for line in lines)
@@ -93,8 +98,33 @@ def test_a_folder_without_weights_exits_with_2(tmp_path, capsys):
     options = ["TEST.WSI_FOLDER", str(tmp_path / "slides"), "TEST.MODEL_WEIGHTS_FOLDER", str(tmp_path),
                "TEST.OUTPUT_DIR", str(tmp_path / "out")]  # fmt: skip
     assert test_net.main(options) == 2
-    assert "holds no .safetensors or .pth file" in capsys.readouterr().err
+    assert "holds no .safetensors, .pth, .pt, .onnx file" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+IMPORTS = "import sys, test_net; code = test_net.main(sys.argv[1:]); print(code, *sys.modules)"
+
+
+def predict_apart(options):
+    """Exit code of test_net.py in a process of its own, and the packages that it imported."""
+    argv = [str(word) for pair in options.items() for word in pair]
+    done = subprocess.run([sys.executable, "-c", IMPORTS, *argv], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    code, *modules = done.stdout.splitlines()[-1].split()
+    return int(code), {module.split(".")[0] for module in modules}
+
+
+def test_prediction_with_onnx_weights_imports_no_torch(tmp_path):
+    (tmp_path / "slides").mkdir()
+    (tmp_path / "weights").mkdir()
+    save_strips(tmp_path / "slides" / "a.tif", draw((200, 260), [(90, 90, 40)])[0])
+    write_mean(tmp_path / "weights" / "a.onnx", ModelCard("Unet", "", 3, ("a",), (0.0,) * 3, (1.0,) * 3, 2.0))
+    options = {"WSI_FOLDER": tmp_path / "slides", "MODEL_WEIGHTS_FOLDER": tmp_path / "weights", "TH": 0.5,
+               "OUTPUT_DIR": tmp_path / "out"}  # fmt: skip
+    code, packages = predict_apart({f"TEST.{name}": value for name, value in options.items()})
+    assert code == 0
+    assert "onnxruntime" in packages
+    assert not packages & {"torch", "torchvision", "fastai", "segmentation_models_pytorch", "timm", "onnx"}
+    assert tifffile.imread(tmp_path / "out" / "masks" / "a.tiff").any()
 
 
 def test_a_folder_that_may_not_be_written_exits_with_3(tmp_path, capsys, monkeypatch):
@@ -208,7 +238,7 @@ def options_for(root):
         "SOLVER.LR": 3e-3,
         "SOLVER.ENCODER_LR_FACTOR": 1.0,
         "AUGMENTATION.DISTORTION": 0,
-        "TEST.PATCH": 128,
+        "TEST.PATCH": 64,  # as in training: after five epochs a network does not yet bear another size
         "TEST.OVERLAP": 32,
         "TEST.WSI_FOLDER": root / "slides",
         "TEST.LABELS_CSV": root / "slides" / "labels.csv",
@@ -231,7 +261,7 @@ def call(script, options):
 
 @pytest.fixture(scope="module")
 def flow(tmp_path_factory):
-    """The three scripts, one after the other, in a working directory of their own."""
+    """The scripts, one after the other, in a working directory of their own."""
     root = tmp_path_factory.mktemp("flow")
     make_slides(root / "slides")
     (root / "here").mkdir()
@@ -384,6 +414,36 @@ class TestFlow:
         assert not [line for line in done.lines if line.startswith("Dice")]
         assert not (tmp_path / "scores.csv").exists()
         assert sorted(read_csv(tmp_path / "output.csv")["id"]) == sorted(SLIDES)
+
+    def test_every_network_is_exported_and_agrees_with_torch(self, flow):
+        from model.checkpoints import load_card
+        from model.onnx import OnnxNetwork
+
+        assert flow.export_net.code == 0
+        for fold, line in enumerate(flow.export_net.lines):
+            path = flow.run / "weights" / "onnx" / f"fold{fold}.onnx"
+            match = re.fullmatch(re.escape(str(path)) + r": probabilities within (\S+) of torch's", line)
+            assert match
+            assert float(match[1]) < 1e-4
+            assert OnnxNetwork(path).card == load_card(flow.run / "weights" / f"fold{fold}.safetensors")
+        assert len(flow.export_net.lines) == 2
+
+    def test_onnx_weights_give_the_masks_of_torch(self, flow, tmp_path):
+        changes = {"MODEL_WEIGHTS_FOLDER": flow.run / "weights" / "onnx", "OUTPUT_DIR": tmp_path}
+        done = call("test_net", options_for(flow.root) | {f"TEST.{name}": value for name, value in changes.items()})
+        assert done.lines[-2:] == flow.test_net.lines[-2:]
+        for name in SLIDES:
+            maps = [folder / "probabilities" / f"{name}.zarr" for folder in (flow.results, tmp_path)]
+            one, other = (zarr.open_array(path, mode="r")[:].astype(int) for path in maps)
+            assert np.abs(one - other).max() <= 1  # a probability within 1e-4 may round to the next of 255
+            masks = [tifffile.imread(folder / "masks" / f"{name}.tiff") for folder in (flow.results, tmp_path)]
+            assert np.mean(masks[0] != masks[1]) < 1e-4
+
+    def test_prediction_with_torch_imports_no_fastai(self, flow, tmp_path):
+        code, packages = predict_apart(options_for(flow.root) | {"TEST.OUTPUT_DIR": tmp_path})
+        assert code == 1
+        assert "torch" in packages
+        assert not packages & {"fastai", "albumentations", "onnxruntime"}
 
     def test_equal_seeds_give_equal_bytes(self, flow):
         options = options_for(flow.root) | {"SOLVER.FOLDS": "[0]", "SOLVER.EPOCHS": 1, "RUN_NAME": "again"}

@@ -1,12 +1,12 @@
 import pickle
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
-from config import load_cfg
-from model.checkpoints import ModelCard, build_card, load_card, load_checkpoint, save_checkpoint, set_threshold
+from model.card import ModelCard
+from model.checkpoints import load_card, load_checkpoint, save_checkpoint, set_threshold
 
 CARD = ModelCard(
     architecture="UneXt18",
@@ -109,16 +109,3 @@ def test_a_pickle_under_our_ending_is_refused_and_nothing_in_it_runs(tmp_path):
     with pytest.raises(ValueError, match=r"evil\.safetensors"):
         load_checkpoint(tmp_path / "evil.safetensors")
     assert not (tmp_path / "marker").exists()
-
-
-def test_the_card_of_a_config_says_all_that_prediction_needs():
-    cfg = load_cfg(options=["DATASETS.CLASSES", "['x', 'y']", "TILES.REDUCTION", "8", "MODEL.ARCHITECTURE", "FPN"])
-    card = build_card(cfg, [0.1, 0.2, 0.3], [1, 1, 1], 4.0)
-    assert card.classes == ("x", "y")
-    assert (card.architecture, card.reduction, card.spacing_um) == ("FPN", 8.0, 4.0)
-    assert "REDUCTION: 8.0" in card.config
-    assert build_card(load_cfg(options=["TILES.SPACING_UM", "2"]), [], []).reduction == 0
-
-
-def test_the_card_is_json_of_plain_values():
-    assert all(isinstance(value, (str, int, float, tuple, type(None))) for value in asdict(CARD).values())

@@ -10,7 +10,8 @@ from torch import nn
 from config import load_cfg
 from model.callbacks import History
 from model.callbacks.stop import TrainingError
-from model.checkpoints import ModelCard, load_checkpoint
+from model.card import ModelCard
+from model.checkpoints import load_checkpoint
 from model.learner import build_learner, fit, keep_weights, plot_rates
 
 CARD = ModelCard("Tiny", "none", 3, ("a",), (0.0,) * 3, (1.0,) * 3, 1.0)

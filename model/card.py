@@ -1,0 +1,73 @@
+"""What a weights file says of its network: all that prediction has to know, as text beside the weights."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from yacs.config import CfgNode
+
+FORMAT = "glomeruli-segmentation 1"
+ENTRY = "card"  # the one entry of a file's metadata: of several entries the order is left to chance
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What a weights file says of itself.
+
+    Mean and std are by channel, 0 to 1; the scale is a reduction of level 0 (0 if only
+    a pixel size was asked for) and, where known, the pixel size in um;
+    the threshold is None until it was tuned out of fold; `config` is the run's whole config as YAML.
+    """
+
+    architecture: str
+    encoder_name: str
+    in_channels: int
+    classes: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    reduction: float
+    spacing_um: float | None = None
+    threshold: float | None = None
+    fold: int = 0
+    epoch: int = 0
+    valid_dice: float = 0.0
+    validation_ids: tuple[str, ...] = ()
+    config: str = ""
+
+
+def build_card(cfg: CfgNode, mean: Sequence[float], std: Sequence[float], spacing_um: float | None = None) -> ModelCard:
+    """The card of networks that are trained with a config on data of the given mean, std and pixel size."""
+    return ModelCard(
+        architecture=cfg.MODEL.ARCHITECTURE,
+        encoder_name=cfg.MODEL.ENCODER_NAME,
+        in_channels=cfg.MODEL.IN_CHANNELS,
+        classes=tuple(cfg.DATASETS.CLASSES),
+        mean=tuple(mean),
+        std=tuple(std),
+        reduction=0.0 if cfg.TILES.SPACING_UM else cfg.TILES.REDUCTION,
+        spacing_um=spacing_um,
+        config=cfg.dump(sort_keys=False),
+    )
+
+
+def encode_card(card: ModelCard) -> dict[str, str]:
+    """The card as the metadata of a file."""
+    return {ENTRY: json.dumps({"format": FORMAT, **asdict(card)})}
+
+
+def decode_card(metadata: Mapping[str, str], path: Path) -> ModelCard:
+    """The card in the metadata of the file `path`; raises ValueError naming the file where there is none of ours."""
+    try:
+        values = {**metadata, **json.loads(metadata.get(ENTRY, "{}"))}
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path} is no readable weights file: {error}") from error
+    if values.get("format") != FORMAT:
+        raise ValueError(f"{path} has format {values.get('format')!r}; this program reads {FORMAT!r}")
+    known = {field.name for field in fields(ModelCard)}
+    return ModelCard(**{name: _tuple(value) for name, value in values.items() if name in known})
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

@@ -1,0 +1,70 @@
+"""ONNX files as functions of raw patches, on ONNX Runtime or OpenVINO; no torch is needed."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from model.card import ENTRY, decode_card
+
+INPUT, OUTPUT = "image", "probability"
+
+
+def core_count() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class OnnxNetwork:
+    """An ONNX file on ONNX Runtime on the CPU: (N, C, *) uint8 -> (N, K, *) float32 in [0, 1]."""
+
+    def __init__(self, path: Path):
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = core_count()
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # readers and writers need the cores
+        options.enable_mem_pattern = False  # a pattern would be kept for every size of patch
+        try:
+            self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # its errors share no other base
+            raise ValueError(f"{path} is no readable ONNX file: {_in_one_line(error)}") from error
+        self.card = decode_card(self._session.get_modelmeta().custom_metadata_map, path)
+
+    def __call__(self, patches: np.ndarray) -> np.ndarray:
+        """Probabilities of raw patches."""
+        return self._session.run([OUTPUT], {INPUT: patches})[0]
+
+
+class OpenVinoNetwork:
+    """An ONNX file on OpenVINO on the CPU: (N, C, *) uint8 -> (N, K, *) float32 in [0, 1].
+
+    OpenVINO computes in bfloat16 where the CPU can; probabilities then differ by some hundredths.
+    """
+
+    def __init__(self, path: Path):
+        try:
+            import openvino
+        except ImportError as error:
+            raise ValueError(
+                "TEST.ENGINE is 'openvino', which is not installed; choose 'onnx', or install it with "
+                "pip install --requirement requirements-openvino.txt --constraint constraints.txt"
+            ) from error
+        core = openvino.Core()
+        try:
+            model = core.read_model(path)
+        except RuntimeError as error:
+            raise ValueError(f"{path} is no readable ONNX file: {_in_one_line(error)}") from error
+        place = ["framework", ENTRY]  # where OpenVINO keeps an ONNX file's metadata
+        self.card = decode_card({ENTRY: model.get_rt_info(place).value} if model.has_rt_info(place) else {}, path)
+        settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": core_count()}
+        settings["CPU_RUNTIME_CACHE_CAPACITY"] = 0  # else memory grows by megabytes with every size of patch
+        self._compiled = core.compile_model(model, "CPU", settings)
+
+    def __call__(self, patches: np.ndarray) -> np.ndarray:
+        """Probabilities of raw patches."""
+        return self._compiled({INPUT: patches})[OUTPUT]
+
+
+def _in_one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]

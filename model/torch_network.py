@@ -1,0 +1,74 @@
+"""A torch network as a function of raw patches, on the CPU or a GPU, in the precision that is asked for."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import convert_conv2d_weight_memory_format
+
+from model.card import ModelCard
+
+NEED_A_GPU = ("fp16", "compile")
+PRECISIONS = {"torch": torch.float32, "bf16": torch.bfloat16}  # by TEST.ENGINE; others: half on a GPU
+
+
+@dataclass(frozen=True)
+class TorchEngine:
+    """Where and how torch computes."""
+
+    device: str = "cpu"
+    precision: torch.dtype = torch.float32
+    compiled: bool = False
+
+
+def choose_engine(name: str) -> TorchEngine:
+    """The engine of TEST.ENGINE on this machine; raises ValueError where it needs a GPU and there is none."""
+    gpu = torch.cuda.is_available()
+    if name in NEED_A_GPU and not gpu:
+        raise ValueError(f"TEST.ENGINE is {name!r}, but torch finds no GPU here; choose 'auto', 'torch' or 'onnx'")
+    precision = PRECISIONS.get(name, torch.float16 if gpu else torch.float32)
+    return TorchEngine("cuda" if gpu else "cpu", precision, compiled=name == "compile")
+
+
+class ProbabilityModule(nn.Module):
+    """A network with the normalisation of its card before it and the one sigmoid after it.
+
+    (N, C, *) uint8 -> (N, K, *) float32 in [0, 1]: the one place where a torch logit becomes a probability.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, network: nn.Module, card: ModelCard):
+        super().__init__()
+        self.network = network
+        self.register_buffer("mean", torch.tensor(card.mean))
+        self.register_buffer("std", torch.tensor(card.std))
+
+    def forward(self, patches: Tensor) -> Tensor:
+        """Probabilities of raw patches."""
+        per_channel = (1, -1, *(1,) * (patches.ndim - 2))
+        images = patches.float() / 255
+        images = (images - self.mean.reshape(per_channel)) / self.std.reshape(per_channel)
+        return self.network(images).float().sigmoid()
+
+
+class TorchNetwork:
+    """A network that gives logits, as a function (N, C, *) uint8 -> (N, K, *) float32 in [0, 1]."""
+
+    def __init__(self, network: nn.Module, card: ModelCard, engine: TorchEngine | None = None):
+        self.engine = engine or TorchEngine()
+        module = ProbabilityModule(network, card).eval().to(self.engine.device)
+        module = convert_conv2d_weight_memory_format(module, torch.channels_last)
+        self.module = torch.compile(module, dynamic=True) if self.engine.compiled else module
+
+    @torch.inference_mode()
+    def __call__(self, patches: np.ndarray) -> np.ndarray:
+        """Probabilities of raw patches."""
+        images = torch.from_numpy(patches).to(self.engine.device)  # as bytes: a quarter of the way
+        if images.ndim == 4:
+            images = images.contiguous(memory_format=torch.channels_last)
+        half = self.engine.precision != torch.float32
+        with torch.autocast(self.engine.device, self.engine.precision if half else None, enabled=half):
+            return self.module(images).cpu().numpy()

@@ -1,0 +1,59 @@
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+
+from config import load_cfg
+from model.card import ModelCard, build_card, decode_card, encode_card
+
+CARD = ModelCard(
+    architecture="UneXt18",
+    encoder_name="resnet18",
+    in_channels=3,
+    classes=("a", "b, \u00e4"),
+    mean=(0.1, 0.2, 0.3),
+    std=(1 / 3, 0.5, 0.25),
+    reduction=4.0,
+    spacing_um=2.0004,
+    threshold=107 / 255,
+    fold=2,
+    epoch=7,
+    valid_dice=0.8,
+    validation_ids=("001", "1e5"),
+    config="A: 1\n",
+)
+PATH = Path("weights/fold0.onnx")
+
+
+@pytest.mark.parametrize("card", [CARD, replace(CARD, threshold=None, spacing_um=None, validation_ids=())])
+def test_a_card_comes_back_from_the_metadata_of_a_file(card):
+    assert decode_card(encode_card(card), PATH) == card
+
+
+def test_the_metadata_is_one_entry_of_text():
+    ((name, text),) = encode_card(CARD).items()
+    assert (name, type(text)) == ("card", str)
+
+
+def test_entries_of_later_versions_are_passed_over():
+    (text,) = encode_card(CARD).values()
+    assert decode_card({"card": text.replace("{", '{"later": 1, ', 1), "other": "x"}, PATH) == CARD
+
+
+@pytest.mark.parametrize("metadata", [{}, {"card": "{"}, {"card": "[1]"}, {"card": '{"format": "other 3"}'}])
+def test_what_holds_no_card_of_ours_is_refused_naming_the_file(metadata):
+    with pytest.raises(ValueError, match=r"fold0\.onnx"):
+        decode_card(metadata, PATH)
+
+
+def test_the_card_of_a_config_says_all_that_prediction_needs():
+    cfg = load_cfg(options=["DATASETS.CLASSES", "['x', 'y']", "TILES.REDUCTION", "8", "MODEL.ARCHITECTURE", "FPN"])
+    card = build_card(cfg, [0.1, 0.2, 0.3], [1, 1, 1], 4.0)
+    assert card.classes == ("x", "y")
+    assert (card.architecture, card.reduction, card.spacing_um) == ("FPN", 8.0, 4.0)
+    assert "REDUCTION: 8.0" in card.config
+    assert build_card(load_cfg(options=["TILES.SPACING_UM", "2"]), [], []).reduction == 0
+
+
+def test_the_card_is_json_of_plain_values():
+    assert all(isinstance(value, (str, int, float, tuple, type(None))) for value in asdict(CARD).values())
