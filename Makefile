@@ -3,7 +3,7 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
-.PHONY: demo test check format clean
+.PHONY: demo test check format bench clean
 
 demo: $(READY)  ## the main job on generated slides: tiles, training, masks, report
 	$(PYTHON) -m apps.demo
@@ -25,6 +25,9 @@ $(READY): requirements.txt requirements-dev.txt constraints.txt
 	python3 -m venv $(VENV) || { apt-get update && apt-get install --yes python3-venv && python3 -m venv $(VENV); }
 	$(PYTHON) -m pip install --quiet --requirement requirements.txt --requirement requirements-dev.txt --constraint constraints.txt
 	touch $(READY)
+
+bench: $(READY)  ## time and memory against their floors and against others; ends with one line a figure, 40 minutes
+	$(PYTHON) -m benchmarks.all
 
 clean:  ## remove runs and caches, keep .venv
 	rm -rf output .pytest_cache .ruff_cache .mypy_cache

@@ -18,7 +18,8 @@ from yacs.config import CfgNode
 from config.load import ConfigError
 
 ALL_GOOD, SOME_FAILED, BAD_CONFIG, BAD_ENVIRONMENT = 0, 1, 2, 3
-M_ARENA_MAX = -8  # of glibc's malloc.h
+M_MMAP_THRESHOLD, M_ARENA_MAX = -3, -8  # of glibc's malloc.h
+LARGE_BLOCK_BYTES = 2**22
 LIBRARIES = (
     "torch",
     "fastai",
@@ -65,7 +66,7 @@ def start_run(cfg: CfgNode, folder: Path) -> Path:
 
     The log goes to the terminal and to log.txt; the run can be repeated from config.yaml and versions.txt.
     """
-    _share_one_heap()
+    _give_memory_back()
     folder.mkdir(parents=True, exist_ok=True)
     _write(folder / "config.yaml", cfg.dump(sort_keys=False))
     _write(folder / "versions.txt", "\n".join(describe_environment()) + "\n")
@@ -80,14 +81,16 @@ def start_run(cfg: CfgNode, folder: Path) -> Path:
     return folder
 
 
-def _share_one_heap() -> None:
-    """Let all threads allocate from one heap: glibc gives each its own, and what one frees the others cannot use.
+def _give_memory_back() -> None:
+    """Have glibc return large blocks to the system once they are freed, and share one heap between all threads.
 
-    Prediction peaks about 160 MB lower for it. Other C libraries have no such setting.
+    It would rather keep both for later, which no two patches of different sizes can use: prediction peaks about
+    250 MB lower for it, at the same speed. Other C libraries have no such setting.
     """
     library = ctypes.CDLL(None)
     if hasattr(library, "mallopt"):
         library.mallopt(M_ARENA_MAX, 1)
+        library.mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK_BYTES)
 
 
 class _BesideBars(logging.Handler):

@@ -3,6 +3,8 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import lru_cache
+from io import BytesIO
 from pathlib import Path
 
 import imagecodecs
@@ -196,9 +198,21 @@ def save_image(path: Path, pixels: np.ndarray) -> None:
 
 def save_mask(path: Path, classes: np.ndarray) -> None:
     """Write class indices (rows, columns) as PNG with a palette: the values stay, the eye sees colours."""
-    image = Image.fromarray(classes)
+    lowest = int(classes.min())
+    is_constant = lowest == classes.max()
+    path.write_bytes(_constant_png(lowest, classes.shape) if is_constant else _palette_png(classes))
+
+
+@lru_cache(maxsize=16)
+def _constant_png(value: int, shape: tuple[int, ...]) -> bytes:
+    return _palette_png(np.full(shape, value, np.uint8))
+
+
+def _palette_png(classes: np.ndarray) -> bytes:
+    image, file = Image.fromarray(classes), BytesIO()
     image.putpalette(bytes(PALETTE).ljust(768, b"\x80"))
-    image.save(path, format="PNG", compress_level=1)
+    image.save(file, format="PNG", compress_level=1)
+    return file.getvalue()
 
 
 def load_image(path: Path) -> np.ndarray:

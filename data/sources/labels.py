@@ -221,6 +221,8 @@ class ScaledLabels:
 
     def read(self, box: Box) -> np.ndarray:
         """Class indices box.size, uint8, 0..K and IGNORE."""
+        if self.is_empty(box):
+            return np.zeros(box.size, np.uint8)
         if isinstance(self.labels, RleLabels) and self._is_reduced:
             return _largest(self.labels.areas(box, self.shape), math.prod(self.labels.shape))
         fractions = np.moveaxis(self._fractions.read(box), -1, 0)

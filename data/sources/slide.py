@@ -104,8 +104,9 @@ class _Level:
 
     def _decode(self, page: tifffile.TiffPage, index: int, lock: Lock) -> np.ndarray:
         with _naming(f"{self.path.name} is damaged: segment {index} does not decode"):
-            offset, count = self._locate(page, index)
-            with lock:
+            with lock:  # tifffile looks into the file also to choose the decoder and to list the segments
+                decode, jpegtables = page.decode, page.jpegtables
+                offset, count = self._locate(page, index)
                 handle = page.parent.filehandle
                 handle.seek(offset)
                 data = handle.read(count)
@@ -113,7 +114,7 @@ class _Level:
                 raise SourceError(f"{self.path.name} is damaged: {len(data)} of {count} bytes of segment {index} found")
             if self.is_plain:
                 return np.frombuffer(data, np.uint8).reshape(-1, self.shape[1], self.samples)
-            return page.decode(data, index, jpegtables=page.jpegtables)[0][0]
+            return decode(data, index, jpegtables=jpegtables)[0][0]
 
     def _locate(self, page: tifffile.TiffPage, index: int) -> tuple[int, int]:
         """Offset and length in bytes of a segment; plain strips are cut into shorter ones."""

@@ -171,7 +171,7 @@ def test_glass_without_labels_is_neither_read_nor_written(tmp_path, monkeypatch)
     monkeypatch.setattr(RleLabels, "areas", lambda self, box, shape: read.append(box.start) or areas(self, box, shape))
     rows = cut(folder, tmp_path / "a.tif", mask)
     assert [(row.row_px, row.column_px) for row in rows] == [(64, 128), (448, 448)]
-    assert sorted(read) == [(64, 128), (448, 448)]
+    assert read == [(448, 448)]  # the other tile has no label, which the runs know without areas
 
 
 @pytest.mark.parametrize("tissue", [TissueRule(), TissueRule(0.4)])

@@ -283,3 +283,12 @@ def test_run_lengths_know_an_empty_box_without_their_pixels(monkeypatch):
     assert [runs.is_empty(box) for box in empty] == [True] * 4
     assert not any(runs.is_empty(box) for box in [whole((30, 20)), Box((9, 4), (2, 2)), Box((10, 6), (9, 9))])
     assert not ScaledLabels(ArraySource(mask[..., None] * 0), (30, 20), 1).is_empty(whole((30, 20)))  # unknown
+
+
+def test_scaled_run_lengths_without_a_run_in_the_box_are_background():
+    mask = np.zeros((64, 64), np.uint8)
+    mask[40:, 40:] = 1
+    labels = ScaledLabels(RleLabels([encode_rle(mask)], (64, 64)), (32, 32), 1)
+    assert not labels.read(Box((0, 0), (16, 20))).any()
+    assert labels.read(Box((0, 0), (16, 20))).shape == (16, 20)
+    assert labels.read(Box((20, 20), (12, 12))).all()

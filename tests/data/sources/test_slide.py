@@ -1,4 +1,5 @@
 import struct
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -437,3 +438,15 @@ def test_a_resolution_of_a_screen_or_printer_is_no_pixel_size(tmp_path, per_inch
     tifffile.imwrite(path, noise(20, 30, 3), photometric="rgb", resolution=(per_inch, per_inch), resolutionunit="INCH")
     with open_source(path) as source:
         assert source.spacing_um == (None if spacing_um is None else pytest.approx((spacing_um, spacing_um)))
+
+
+def test_threads_that_begin_to_read_together_see_the_same_pixels(tmp_path):
+    image = np.random.default_rng(0).integers(0, 256, (128, 128, 3), np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", image, photometric="rgb", tile=(16, 16), compression="jpeg")
+    boxes = list(blocks((128, 128), (16, 16)))
+    with TiffSource(tmp_path / "a.tif") as source:
+        wanted = [source.read(box) for box in boxes]
+    for _ in range(20):
+        with TiffSource(tmp_path / "a.tif") as source, ThreadPoolExecutor(8) as pool:
+            for found, pixels in zip(pool.map(source.read, boxes), wanted, strict=True):
+                np.testing.assert_array_equal(found, pixels)
