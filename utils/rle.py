@@ -85,8 +85,9 @@ def parse_rle(text: str, pixels: int) -> tuple[np.ndarray, np.ndarray]:
     _refuse(starts < 0, numbers[::2], "RLE starts at {}; the first pixel is 1")
     _refuse(lengths < 1, lengths, "RLE has a run of length {}; it must be at least 1")
     _refuse(starts + lengths > pixels, numbers[::2], f"RLE run at {{}} ends past the last of the {pixels} pixels")
-    order = np.argsort(starts, kind="stable")
-    starts, lengths = starts[order], lengths[order]
+    if (starts[1:] < starts[:-1]).any():
+        order = np.argsort(starts, kind="stable")
+        starts, lengths = starts[order], lengths[order]
     _refuse(starts[1:] < starts[:-1] + lengths[:-1], starts[1:] + 1, "RLE run at {} overlaps the run before it")
     return starts, lengths
 

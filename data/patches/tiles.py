@@ -1,10 +1,11 @@
 """Tiles on disk: PNG pairs of image and mask, their index tiles.csv, and what the set is like in tiles.json."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from io import BytesIO
+from itertools import groupby
 from pathlib import Path
 
 import imagecodecs
@@ -25,6 +26,7 @@ from utils.atomic import write_text
 from utils.tables import read_table, write_table
 from utils.threads import Ahead, reader_count
 
+RUN_TILES = 8  # tiles that are read at once
 PALETTE = [0, 0, 0, 0, 158, 115, 230, 159, 0, 86, 180, 233, 213, 94, 0, 204, 121, 167, 240, 228, 66, 0, 114, 178]
 
 
@@ -124,35 +126,58 @@ class _Cutter:
     def cut(self, statistics: PixelStatistics) -> list[TileRow]:
         """The rows of the tiles that are kept, in the order of the grid."""
         rows = []
-        grid = Grid(self.labels.shape, (self.folder.size,) * 2, (self.folder.overlap_px,) * 2)
-        wanted = filter(self._may_be_kept, enumerate(grid))
         threads = reader_count()
-        with Ahead(self._cut_tile, wanted, threads, ahead=2 * threads) as cut:
+        with Ahead(self._cut_run, self._runs(), threads, ahead=threads + 1) as cut:
             for _, result in cut:
                 for row, pixels in result.result():
                     rows.append(row)
                     statistics.add(pixels)
         return rows
 
-    def _may_be_kept(self, place: tuple[int, Box]) -> bool:
-        _, box = place
+    def _runs(self) -> Iterator[list[tuple[int, Box]]]:
+        """Tiles that may be kept, in runs along a row of the grid: read at once, they cost fewer steps."""
+        grid = Grid(self.labels.shape, (self.folder.size,) * 2, (self.folder.overlap_px,) * 2)
+        wanted = filter(self._may_be_kept, enumerate(grid))
+        for _, row in groupby(wanted, key=lambda tile: tile[1].start[0]):
+            run: list[tuple[int, Box]] = []
+            for tile in row:
+                if run and (tile[0] > run[-1][0] + 1 or len(run) == RUN_TILES):
+                    yield run
+                    run = []
+                run.append(tile)
+            yield run
+
+    def _may_be_kept(self, tile: tuple[int, Box]) -> bool:
+        _, box = tile
         return self._share(box) >= self.folder.tissue.min_fraction or not self.labels.is_empty(box)
 
     def _share(self, box: Box) -> float:
         return self.tissue.fraction(box, self.labels.shape) if self.tissue else 1.0
 
-    def _cut_tile(self, place: tuple[int, Box]) -> list[tuple[TileRow, PixelStatistics]]:
-        """Write one tile; its row and the sums of its pixels, or nothing where it is not kept."""
-        number, box = place
-        mask = padded_mask(self.labels, box)
+    def _cut_run(self, run: list[tuple[int, Box]]) -> list[tuple[TileRow, PixelStatistics]]:
+        """Write the tiles of a run; of each that is kept its row and the sums of its pixels."""
+        first, last = run[0][1], run[-1][1]
+        area = Box(first.start, tuple(b - a for a, b in zip(first.start, last.stop, strict=True)))
+        masks, images = padded_mask(self.labels, area), self.view.read(area)
+        kept = []
+        for number, box in run:
+            place = box.shifted(tuple(-a for a in area.start)).slices
+            image = np.ascontiguousarray(images[place])
+            row = self._write_tile(number, box, image, masks[place])
+            if row is not None:
+                statistics = PixelStatistics()
+                statistics.add_pixels(image)
+                kept.append((row, statistics))
+        return kept
+
+    def _write_tile(self, number: int, box: Box, image: np.ndarray, mask: np.ndarray) -> TileRow | None:
+        """The row of a tile that was written, or None where it is not kept."""
         row = self._describe(number, box, mask[tuple(slice(0, n) for n in box.within(self.labels.shape).size)])
         if row.tissue < self.folder.tissue.min_fraction and not row.foreground:
-            return []
-        image, statistics = self.view.read(box), PixelStatistics()
+            return None
         save_image(self.folder.images / row.tile, image)
         save_mask(self.folder.masks / row.tile, mask)
-        statistics.add_pixels(image)
-        return [(row, statistics)]
+        return row
 
     def _describe(self, number: int, box: Box, mask: np.ndarray) -> TileRow:
         foreground = float(((mask > 0) & (mask != IGNORE)).mean())

@@ -77,6 +77,9 @@ class RleLabels(Source):
 
 def _without_overlap(runs: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Runs (starts, stops, class indices) in order, from those of each class (starts, lengths); later classes win."""
+    if len(runs) == 1:
+        ((starts, lengths),) = runs
+        return starts, starts + lengths, np.ones(len(starts), np.uint8)
     edges = np.sort(np.concatenate([each for starts, lengths in runs for each in (starts, starts + lengths)]))
     numbers = np.zeros(len(edges), np.uint8)  # of the pixels from each edge to the next
     for number, (starts, lengths) in enumerate(runs, start=1):
