@@ -10,6 +10,7 @@ import numpy as np
 from data.patches.grid import Box
 from data.sources.source import ArraySource, ScaledSource
 from data.stitching.sliding_window import Predict
+from utils.threads import Ahead
 
 
 def dense_probabilities(image: np.ndarray, predict: Predict, patch_px: int) -> np.ndarray:
@@ -18,13 +19,16 @@ def dense_probabilities(image: np.ndarray, predict: Predict, patch_px: int) -> n
     patch, half = (patch_px,) * len(shape), patch_px // 2
     view, weights = ScaledSource(ArraySource(image), shape), rising_weights(patch)
     total, weight = np.zeros((), np.float32), np.zeros((*shape, 1), np.float32)
-    for start in itertools.product(*(range(0, max(n - half, 1), half) for n in shape)):
-        box = Box(start, patch)
-        own = tuple(slice(0, n) for n in box.within(shape).size)
-        found = np.moveaxis(predict(np.moveaxis(view.read(box), -1, 0)[None])[0], 0, -1)
-        total = total if total.ndim else np.zeros((*shape, found.shape[-1]), np.float32)
-        total[box.within(shape).slices] += found[own] * weights[own]
-        weight[box.within(shape).slices] += weights[own]
+    starts = itertools.product(*(range(0, max(n - half, 1), half) for n in shape))
+    boxes = (Box(start, patch) for start in starts)
+    at_once = getattr(predict, "at_once", 1)
+    with Ahead(lambda box: predict(np.moveaxis(view.read(box), -1, 0)[None])[0], boxes, at_once, at_once + 1) as ahead:
+        for box, probabilities in ahead:
+            own = tuple(slice(0, n) for n in box.within(shape).size)
+            found = np.moveaxis(probabilities.result(), 0, -1)
+            total = total if total.ndim else np.zeros((*shape, found.shape[-1]), np.float32)
+            total[box.within(shape).slices] += found[own] * weights[own]
+            weight[box.within(shape).slices] += weights[own]
     return total / weight
 
 

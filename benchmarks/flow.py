@@ -23,6 +23,7 @@ from data.stitching.case import build_inference, predict_case
 from data.stitching.sliding_window import Predict
 from data.writers.results import Results
 from model.predictor import Predictor
+from utils.threads import Ahead
 
 ENOUGH_PX = 2e7  # of patches in the bare loop; of more, equally spaced ones stand for all
 WARM_UP = (1, 3, 512, 512)
@@ -34,6 +35,7 @@ class Noted:
 
     def __init__(self, predict: Predict):
         self.predict = predict
+        self.at_once = getattr(predict, "at_once", 1)
         self.shapes: list[Shape] = []
         self.seconds = 0.0
 
@@ -52,16 +54,16 @@ def pixels(shapes: Sequence[Shape]) -> int:
 
 
 def forward_seconds(predict: Predict, shapes: Sequence[Shape]) -> float:
-    """Time of nothing but the network on random patches of these shapes."""
+    """Time of nothing but the network on random patches of these shapes, as many side by side as at prediction."""
     chosen = shapes[:: int(np.ceil(pixels(shapes) / ENOUGH_PX))]
     rng = np.random.default_rng(0)
-    spent = 0.0
-    for shape in chosen:
-        patches = rng.integers(0, 256, shape, np.uint8)
-        begun = time.perf_counter()
-        predict(patches)
-        spent += time.perf_counter() - begun
-    return spent * pixels(shapes) / pixels(chosen)
+    patches = {shape: rng.integers(0, 256, shape, np.uint8) for shape in set(chosen)}
+    at_once = getattr(predict, "at_once", 1)
+    begun = time.perf_counter()
+    with Ahead(lambda shape: predict(patches[shape]), chosen, at_once, at_once + 1) as done:
+        for _, probabilities in done:
+            probabilities.result()
+    return (time.perf_counter() - begun) * pixels(shapes) / pixels(chosen)
 
 
 def compare(cfg: CfgNode, repeats: int, scratch: Path) -> dict[str, object]:
@@ -75,7 +77,7 @@ def compare(cfg: CfgNode, repeats: int, scratch: Path) -> dict[str, object]:
         begun = time.perf_counter()
         predict_and_write(cfg, case, noted, threshold, Results(scratch / str(number)))
         wall.append(time.perf_counter() - begun)
-        share.append(noted.seconds / wall[-1])
+        share.append(noted.seconds / noted.at_once / wall[-1])
         if noted.shapes:
             forward.append(forward_seconds(predict, noted.shapes))
     return {"wall": wall, "forward": forward, "share": share, "patches": len(noted.shapes),
@@ -104,13 +106,9 @@ def predict_and_write(cfg: CfgNode, case: Case, noted: Noted, threshold: float, 
 def forward_per_mpx(cfg: CfgNode, shape: Shape) -> dict[str, object]:
     """Seconds a million pixels of nothing but the network."""
     predict, _ = load_predict(cfg)
-    patches = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-    spent = []
-    for _ in range(4):
-        begun = time.perf_counter()
-        predict(patches)
-        spent.append(time.perf_counter() - begun)
-    return {"s_per_mpx": float(np.median(spent[1:])) / pixels([shape]) * 1e6}
+    forward_seconds(predict, [shape] * predict.at_once)
+    shapes = [shape] * 8
+    return {"s_per_mpx": forward_seconds(predict, shapes) / pixels(shapes) * 1e6}
 
 
 def main(argv: Sequence[str]) -> None:

@@ -29,8 +29,8 @@ from data.stitching.mask import to_classes
 from utils.metrics import threshold_to_level
 
 REFERENCE_PX = 512
-PATCHES = {False: (512, 768, 1024), True: (256, 512)}  # in full and quick
-OVERLAPS = {False: (0, 32, 64, 96, 128, 192, 256), True: (0, 64)}
+PATCHES = {False: (512, 640, 768), True: (256, 512)}  # in full and quick
+OVERLAPS = {False: (0, 32, 64, 128, 256), True: (0, 64)}
 
 
 @dataclass

@@ -1,18 +1,13 @@
 """ONNX files as functions of raw patches, on ONNX Runtime or OpenVINO; no torch is needed."""
 
-import os
 from pathlib import Path
 
 import numpy as np
 
 from model.card import ENTRY, decode_card
+from utils.threads import core_count, networks_at_once
 
 INPUT, OUTPUT = "image", "probability"
-
-
-def core_count() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class OnnxNetwork:
@@ -22,7 +17,8 @@ class OnnxNetwork:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = core_count()
+        self.at_once = networks_at_once()
+        options.intra_op_num_threads = core_count() // self.at_once
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # readers and writers need the cores
         options.enable_mem_pattern = False  # a pattern would be kept for every size of patch
         try:

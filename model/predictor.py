@@ -69,6 +69,11 @@ class Predictor:
         self.members = members
         self.tta = tta
 
+    @property
+    def at_once(self) -> int:
+        """How many calls may well run side by side, in threads."""
+        return min(getattr(member.network, "at_once", 1) for member in self.members)
+
     def __call__(self, patches: np.ndarray) -> np.ndarray:
         """Probabilities of raw patches."""
         looks = views(self.tta, patches.ndim - 2)

@@ -1,5 +1,7 @@
 """A torch network as a function of raw patches, on the CPU or a GPU, in the precision that is asked for."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from model.card import ModelCard
+from utils.threads import core_count, networks_at_once
 
 NEED_A_GPU = ("fp16", "compile")
 PRECISIONS = {"torch": torch.float32, "bf16": torch.bfloat16}  # by TEST.ENGINE; others: half on a GPU
@@ -59,6 +62,7 @@ class TorchNetwork:
 
     def __init__(self, network: nn.Module, card: ModelCard, engine: TorchEngine | None = None):
         self.engine = engine or TorchEngine()
+        self.at_once = networks_at_once() if self.engine.device == "cpu" and not self.engine.compiled else 1
         module = ProbabilityModule(network, card).eval().to(self.engine.device)
         module = convert_conv2d_weight_memory_format(module, torch.channels_last)
         self.module = torch.compile(module, dynamic=True) if self.engine.compiled else module
@@ -66,9 +70,24 @@ class TorchNetwork:
     @torch.inference_mode()
     def __call__(self, patches: np.ndarray) -> np.ndarray:
         """Probabilities of raw patches."""
+        with _threads(core_count() // self.at_once):
+            return self._forward(patches)
+
+    def _forward(self, patches: np.ndarray) -> np.ndarray:
         images = torch.from_numpy(patches).to(self.engine.device)  # as bytes: a quarter of the way
         if images.ndim == 4:
             images = images.contiguous(memory_format=torch.channels_last)
         half = self.engine.precision != torch.float32
         with torch.autocast(self.engine.device, self.engine.precision if half else None, enabled=half):
             return self.module(images).cpu().numpy()
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """Have torch compute with at most so many threads; training in the same process keeps its own number."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(min(count, before))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -13,9 +13,23 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
+def core_count() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def reader_count() -> int:
-    """Threads that read and decode: as many as this process may use cores, at most 4."""
-    return min(4, len(os.sched_getaffinity(0)))
+    """Threads that read and decode: one a core, at most 4."""
+    return min(4, core_count())
+
+
+def networks_at_once() -> int:
+    """Patches that networks on the CPU compute side by side, each with its share of the cores.
+
+    Threads of one forward pass wait for each other at every layer, and for whatever else the cores have to do; two
+    passes do not. More than two would cost memory.
+    """
+    return min(2, core_count())
 
 
 class Ahead(AbstractContextManager, Generic[Item, Result]):

@@ -1,6 +1,6 @@
 """The one inference loop: patches go through a network and come back as a probability map.
 
-Threads read the next patches and another one blends the last ones, so that the network has no time to wait.
+Threads read the next patches, others run the network, and the main one blends, so that the network need not wait.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -13,7 +13,7 @@ from data.patches.plan import Plan
 from data.sources.source import ScaledSource, Source
 from data.stitching.probability_map import ProbabilityMap
 from data.stitching.stitcher import Stitcher
-from utils.threads import Ahead, Beside, reader_count
+from utils.threads import Ahead, reader_count
 
 Predict = Callable[[np.ndarray], np.ndarray]  # (N, C, *patch) uint8 -> (N, K, *patch) float32 probabilities
 Track = Callable[[Iterable, str, int], Iterator]
@@ -44,16 +44,14 @@ def predict_map(
     """Predict the patches of `plan` that `reader` gives and store the blended probabilities in `target`.
 
     `plan.shape` is the image's shape at the network's scale. What no patch covers counts as unpredicted, not as zero.
+    A network with an attribute `at_once` computes so many batches side by side.
     """
+    at_once = getattr(predict, "at_once", 1)
     depth = max((box.size[0] for box in plan), default=1)
     stitcher = Stitcher(plan.shape, len(target.frame.classes), depth, plan.overlap_px, target.write)
-    with Beside() as blending:
-        for boxes, patches in track(reader, "patches", reader.count) if track else reader:
-            blending.do(_blend, stitcher, boxes, predict(patches.result()))
+    with Ahead(lambda batch: predict(batch[1].result()), reader, at_once, ahead=at_once + 1) as predicted:
+        for (boxes, _), probabilities in track(predicted, "patches", reader.count) if track else predicted:
+            for box, own in zip(boxes, probabilities.result(), strict=True):
+                stitcher.add(box, own)
     stitcher.finish()
     target.flush()
-
-
-def _blend(stitcher: Stitcher, boxes: list[Box], probabilities: np.ndarray) -> None:
-    for box, own in zip(boxes, probabilities, strict=True):
-        stitcher.add(box, own)

@@ -1,4 +1,3 @@
-import os
 import sys
 from types import ModuleType, SimpleNamespace
 
@@ -7,7 +6,7 @@ import pytest
 
 from config import load_cfg
 from model.card import ModelCard, encode_card
-from model.onnx import OnnxNetwork, OpenVinoNetwork, core_count
+from model.onnx import OnnxNetwork, OpenVinoNetwork
 from model.predictor import Predictor, load_members
 from tests.networks import write_mean
 
@@ -54,10 +53,6 @@ def test_a_truncated_file_is_refused_by_name(path, length):
 def test_a_missing_file_is_refused_by_name(tmp_path):
     with pytest.raises(ValueError, match=r"gone\.onnx is no readable ONNX file"):
         OnnxNetwork(tmp_path / "gone.onnx")
-
-
-def test_cores_are_those_that_the_process_may_use():
-    assert core_count() == len(os.sched_getaffinity(0))
 
 
 class StubModel:

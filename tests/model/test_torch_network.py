@@ -111,3 +111,11 @@ def test_an_engine_that_needs_a_gpu_says_so_where_there_is_none(name, monkeypatc
 @pytest.mark.parametrize("name", ["onnx", "openvino"])
 def test_torch_weights_under_an_engine_for_onnx_are_predicted_as_by_auto(name):
     assert choose_engine(name) == choose_engine("auto")  # so does training, whatever its test will run on
+
+
+def test_the_threads_of_the_process_stay_as_they_were():
+    before = torch.get_num_threads()
+    network = TorchNetwork(nn.Conv2d(3, 1, 1), CARD)
+    network(np.zeros((1, 3, 8, 8), np.uint8))
+    assert torch.get_num_threads() == before
+    assert network.at_once in (1, 2)

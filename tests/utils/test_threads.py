@@ -1,13 +1,18 @@
+import os
 import threading
 import time
 
 import pytest
 
-from utils.threads import Ahead, Beside, reader_count
+from utils.threads import Ahead, Beside, core_count, networks_at_once, reader_count
 
 
-def test_at_least_one_thread_and_at_most_four_read():
-    assert 1 <= reader_count() <= 4
+def test_threads_follow_the_cores_that_the_process_may_use(monkeypatch):
+    found = []
+    for cores in (1, 2, 3, 64):
+        monkeypatch.setattr(os, "sched_getaffinity", lambda pid, cores=cores: set(range(cores)))
+        found.append((core_count(), reader_count(), networks_at_once()))
+    assert found == [(1, 1, 1), (2, 2, 2), (3, 3, 2), (64, 4, 2)]
 
 
 @pytest.mark.parametrize(("threads", "ahead"), [(1, 1), (2, 3), (4, 100)])

@@ -1,3 +1,6 @@
+import threading
+import time
+
 import numpy as np
 import pytest
 import tifffile
@@ -191,6 +194,27 @@ def test_progress_counts_the_batches():
 
     predict(ArraySource(picture((64, 64))), (32, 32), (0, 0), batch_size=3, track=track)
     assert seen == [("patches", 2)] * 2
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 3])
+def test_as_many_batches_as_the_network_bears_are_computed_side_by_side(at_once):
+    image, lock, now, most = picture((96, 96)), threading.Lock(), [], []
+
+    class Network:
+        def __init__(self):
+            self.at_once = at_once
+
+        def __call__(self, patches):
+            with lock:
+                now.append(1)
+                most.append(len(now))
+            time.sleep(0.02)
+            with lock:
+                now.pop()
+            return identity(patches)
+
+    np.testing.assert_array_equal(predict(ArraySource(image), (32, 32), (0, 0), predict=Network(), batch_size=1), image)
+    assert max(most) == at_once
 
 
 def test_a_map_on_disk_holds_what_was_predicted(tmp_path):
