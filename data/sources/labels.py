@@ -17,6 +17,7 @@ from utils.rle import RleError, parse_rle
 
 IGNORE = 255  # class index of pixels that count neither in a loss nor in a score
 FULL = 254  # a pixel that is all of one class, before averaging; even, so that rounding leaves exactly a half alone
+RUNS_AT_ONCE = 2**17  # runs that are turned into segments at a time, to keep intermediate arrays small
 ToClasses = Callable[[np.ndarray], np.ndarray]
 
 
@@ -91,6 +92,12 @@ def _without_overlap(runs: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndar
 
 def _column_segments(starts: np.ndarray, stops: np.ndarray, numbers: np.ndarray, rows: int) -> np.ndarray:
     """Segments (4, n) int32 of column, first row, last row + 1 and class, sorted, of runs down the columns."""
+    parts = [slice(first, first + RUNS_AT_ONCE) for first in range(0, len(starts), RUNS_AT_ONCE)]
+    segments = [_split_at_columns(starts[part], stops[part], numbers[part], rows) for part in parts]
+    return np.concatenate([np.zeros((4, 0), np.int32), *segments], axis=1)
+
+
+def _split_at_columns(starts: np.ndarray, stops: np.ndarray, numbers: np.ndarray, rows: int) -> np.ndarray:
     first, last = starts // rows, (stops - 1) // rows
     counts = last - first + 1
     run = np.repeat(np.arange(len(starts)), counts)
