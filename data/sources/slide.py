@@ -16,7 +16,7 @@ from data.sources.source import Source, SourceError
 UNIT_UM = {2: 25_400.0, 3: 10_000.0}  # ResolutionUnit: inch, centimetre
 PLAUSIBLE_UM = (0.02, 30.0)  # a tag outside is that of a screen or a printer (72 or 300 dpi), not of a microscope
 SPATIAL, CHANNEL = "YX", "SC"
-RECENT_BYTES = 3 * 2**24  # decoded strips or tiles that a level keeps: a row of patches shares them with the next one
+RECENT_BYTES = 2**24  # decoded strips or tiles that a level keeps: about a row of them
 PLAIN_BYTES = 2**20  # longer strips of bare bytes are read in parts
 PHOTOMETRICS = {0, 1, 2, 3, 6}  # white is zero, black is zero, RGB, palette, YCbCr (which decodes to RGB)
 

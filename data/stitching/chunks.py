@@ -12,7 +12,7 @@ import zarr
 from zarr.codecs import ZstdCodec
 
 CHUNK_CELLS = 2**18  # cells of a chunk, all channels apart: 512 x 512, or 64 x 64 x 64
-CACHE_BYTES = 2**25
+CACHE_BYTES = 2**23
 
 Place = tuple[slice, ...]
 

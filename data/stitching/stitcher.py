@@ -47,19 +47,18 @@ class Stitcher:
         self.overlap_px = overlap_px
         self.write = write
         self.row = 0
+        self._boxes: list[Box] = []  # those that reach past the finished rows
         self._sums = np.zeros((channels, min(depth, shape[0]), *shape[1:]), np.float32)
-        self._weights = np.zeros(self._sums.shape[1:], np.float32)
 
     def add(self, box: Box, probabilities: np.ndarray) -> None:
         """Blend the prediction (K, *box.size) of a box that starts no earlier along axis 0 than the one before it."""
         assert box.start[0] >= self.row, f"{box} comes after row {self.row} was finished"
         self._finish_rows(box.start[0])
         inside = box.within(self.shape)
-        own = tuple(slice(0, n) for n in inside.size)
+        own = (slice(None), *(slice(0, n) for n in inside.size))
         place = inside.shifted((-self.row, *(0,) * (len(self.shape) - 1))).slices
-        weights = blend_weights(box.size, self.overlap_px)[own]
-        self._sums[(slice(None), *place)] += probabilities[(slice(None), *own)] * weights
-        self._weights[place] += weights
+        self._sums[(slice(None), *place)] += probabilities[own] * blend_weights(box.size, self.overlap_px)[own[1:]]
+        self._boxes.append(box)
 
     def finish(self) -> None:
         """Write the rows that remain."""
@@ -68,18 +67,29 @@ class Stitcher:
     def _finish_rows(self, row: int) -> None:
         while self.row < row:
             count = min(row - self.row, self._sums.shape[1])
-            self._write(count)
-            for buffer in (self._sums, self._weights[None]):
-                buffer[:, : -count or None] = buffer[:, count:].copy() if count < buffer.shape[1] else 0
-                buffer[:, buffer.shape[1] - count :] = 0
+            for first in range(0, count, ROWS_AT_ONCE):
+                self._write(first, min(ROWS_AT_ONCE, count - first))
+            remaining = self._sums.shape[1] - count
+            self._sums[:, :remaining] = self._sums[:, count:].copy()
+            self._sums[:, remaining:] = 0
             self.row += count
+            self._boxes = [box for box in self._boxes if box.stop[0] > self.row]
 
-    def _write(self, count: int) -> None:
-        if not self._weights[:count].any():
-            return
-        rows = np.empty((len(self._sums), count, *self.shape[1:]), np.uint8)
-        for first in range(0, count, ROWS_AT_ONCE):
-            part = slice(first, min(first + ROWS_AT_ONCE, count))
-            weights = self._weights[part]
-            rows[:, part] = np.rint(255 * self._sums[:, part] / np.where(weights > 0, weights, 1))
-        self.write(self.row, rows)
+    def _write(self, first: int, count: int) -> None:
+        """Hand on `count` rows, of which `first` rows of the strip come before."""
+        weights = self._weights(Box((self.row + first, *(0,) * (len(self.shape) - 1)), (count, *self.shape[1:])))
+        if weights is not None:
+            mean = 255 * self._sums[:, first : first + count] / np.where(weights > 0, weights, 1)
+            self.write(self.row + first, np.rint(mean, out=mean).astype(np.uint8))
+
+    def _weights(self, rows: Box) -> np.ndarray | None:
+        """The weight that was predicted in some rows, or None; made anew, since to hold it would double the memory."""
+        weights = None
+        for box in self._boxes:
+            own = rows.shifted(tuple(-a for a in box.start)).within(box.size)
+            if 0 not in own.size:
+                weights = np.zeros(rows.size, np.float32) if weights is None else weights
+                place = own.shifted(tuple(a - b for a, b in zip(box.start, rows.start, strict=True))).within(rows.size)
+                within = tuple(slice(a, a + n) for a, n in zip(own.start, place.size, strict=True))
+                weights[place.slices] += blend_weights(box.size, self.overlap_px)[within]
+        return weights
