@@ -51,6 +51,7 @@ def draw_growth(tiling: Sequence[dict], prediction: Sequence[dict], imports_mb: 
         sides = [row["side"] for row in prediction]
         axes.set_xticks(sides, [size_name(side) for side in sides], minor=False)
         _legend(axes, None)
+    right.legend(loc=(0.55, 0.3), frameon=False, fontsize=9)
     left.set_yscale("log")
     left.minorticks_off()
     right.set_ylim(0, None)
@@ -82,11 +83,11 @@ def draw_overlap(rows: Sequence[dict], path: Path) -> Path:
         own = [row for row in rows if row["patch"] == patch]
         work, dice = [row["work"] for row in own], [row["dice"] for row in own]
         axes.plot(work, dice, "o-", color=PALETTE[number], markersize=5, label=f"patches of {patch} px")
-        for row in own:
-            place = (row["work"], row["dice"])
-            axes.annotate(str(row["overlap"]), place, (4, -11), textcoords="offset points", fontsize=8, color=QUIET)
-            if (patch, row["overlap"]) == (used.PATCH, used.OVERLAP):
-                axes.plot(*place, "o", markersize=13, fillstyle="none", color=INK, label="the default")
+    for row in (row for row in rows if row["patch"] == used.PATCH):
+        place = (row["work"], row["dice"])
+        axes.annotate(str(row["overlap"]), place, (5, -14), textcoords="offset points", fontsize=8, color=QUIET)
+        if row["overlap"] == used.OVERLAP:
+            axes.plot(*place, "o", markersize=13, fillstyle="none", color=INK, label="the default")
     axes.axhline(0.995, color=QUIET, linestyle="--", linewidth=1)
     _dress(axes, "What an overlap (px, beside the points) costs and is worth", "pixels predicted a pixel of tissue",
            "mask Dice against the dense reference")  # fmt: skip
