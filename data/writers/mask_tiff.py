@@ -28,10 +28,11 @@ def write_mask_tiff(path: Path, probabilities: ProbabilityMap, threshold: float)
     subfiletype 1, which tifffile, openslide and tiffslide all take for a pyramid.
     """
     frame = probabilities.frame
+    constants = [_encode(np.full((TILE, TILE), value, np.uint8)) for value in range(len(frame.classes) + 1)]
     with atomic_path(path) as draft, tifffile.TiffWriter(draft, bigtiff=np.prod(frame.shape_level0) > 2**31) as writer:
         for level, shape in enumerate(pyramid_shapes(frame.shape_level0)):
             writer.write(
-                _encoded_tiles(MaskView(probabilities.on_image(shape), threshold)),
+                _encoded_tiles(MaskView(probabilities.on_image(shape), threshold), constants),
                 shape=shape,
                 dtype=np.uint8,
                 tile=(TILE, TILE),
@@ -71,28 +72,20 @@ def read_columns(path: Path) -> Iterator[Iterator[np.ndarray]]:
             )
 
 
-def _encoded_tiles(mask: MaskView) -> Iterator[bytes]:
-    """The tiles of a page in order, made and deflated by threads."""
-    boxes, constants, threads = blocks(mask.shape, (TILE, TILE)), _Constants(), reader_count()
+def _encoded_tiles(mask: MaskView, constants: list[bytes]) -> Iterator[bytes]:
+    """The tiles of a page in order, made and deflated by threads; `constants` are those of one value, by value."""
+    boxes, threads = blocks(mask.shape, (TILE, TILE)), reader_count()
     runs = iter(lambda: list(islice(boxes, RUN_TILES)), [])
     with Ahead(lambda run: [_encoded_tile(mask, box, constants) for box in run], runs, threads, 2 * threads) as made:
         for _, run in made:
             yield from run.result()
 
 
-def _encoded_tile(mask: MaskView, box: Box, constants: "_Constants") -> bytes:
+def _encoded_tile(mask: MaskView, box: Box, constants: list[bytes]) -> bytes:
     tile = mask.read(box)
     if box.size != (TILE, TILE):
         tile = np.pad(tile, [(0, TILE - n) for n in box.size])
     return constants[int(tile[0, 0])] if tile.min() == tile.max() else _encode(tile)
-
-
-class _Constants(dict[int, bytes]):
-    """The tiles of one value, each deflated once."""
-
-    def __missing__(self, value: int) -> bytes:
-        self[value] = _encode(np.full((TILE, TILE), value, np.uint8))
-        return self[value]
 
 
 def _encode(tile: np.ndarray) -> bytes:
