@@ -10,7 +10,15 @@ from matplotlib.figure import Figure
 
 from benchmarks.figures import FOLDER, load_rows, size_name
 from config import load_cfg
-from utils.plots import INK, PALETTE, QUIET, _dress, _figure, _legend, _save  # one style in the whole project
+from utils.plots import (  # one style in the whole project
+    INK,
+    PALETTE,
+    QUIET,
+    add_legend,
+    dress,
+    new_figure,
+    save_figure,
+)
 
 TILING, PREDICTION = PALETTE[0], PALETTE[1]
 
@@ -44,18 +52,18 @@ def draw_growth(tiling: Sequence[dict], prediction: Sequence[dict], imports_mb: 
         left.plot(sides, [median(row[floor]) for row in rows], ":", color=colour, label=least)
         right.plot(sides, [row["peak_mb"] for row in rows], "o-", color=colour, label=name)
     right.axhline(imports_mb, color=QUIET, linestyle="--", linewidth=1, label="import of torch and smp")
-    _dress(left, "Time of one slide", "side of the slide in pixels", "seconds")
-    _dress(right, "Peak memory of the command", "side of the slide in pixels", "MB")
+    dress(left, "Time of one slide", "side of the slide in pixels", "seconds")
+    dress(right, "Peak memory of the command", "side of the slide in pixels", "MB")
     for axes in (left, right):
         axes.set_xscale("log", base=2)
         sides = [row["side"] for row in prediction]
         axes.set_xticks(sides, [size_name(side) for side in sides], minor=False)
-        _legend(axes, None)
+        add_legend(axes, None)
     right.legend(loc=(0.55, 0.3), frameon=False, fontsize=9)
     left.set_yscale("log")
     left.minorticks_off()
     right.set_ylim(0, None)
-    _save(figure, path)
+    save_figure(figure, path)
     return path
 
 
@@ -70,14 +78,14 @@ def draw_memory(tiling: dict, prediction: dict, path: Path) -> Path:
         axes.plot(seconds, resident, color=colour, linewidth=1.6)
         axes.set_ylim(0, 1.15 * row["peak_mb"])
         axes.set_xlim(0, None)
-        _dress(axes, f"{name} of a slide of {row['side']:,} px a side", "seconds", "resident memory in MB")
-    _save(figure, path)
+        dress(axes, f"{name} of a slide of {row['side']:,} px a side", "seconds", "resident memory in MB")
+    save_figure(figure, path)
     return path
 
 
 def draw_overlap(rows: Sequence[dict], path: Path) -> Path:
     """Dice against the dense reference over the work, for each size of patch."""
-    figure = _figure(7.5, 4.6)
+    figure = new_figure(7.5, 4.6)
     axes, used = figure.subplots(), load_cfg().TEST
     for number, patch in enumerate(sorted({row["patch"] for row in rows})):
         own = [row for row in rows if row["patch"] == patch]
@@ -89,10 +97,10 @@ def draw_overlap(rows: Sequence[dict], path: Path) -> Path:
         if row["overlap"] == used.OVERLAP:
             axes.plot(*place, "o", markersize=13, fillstyle="none", color=INK, label="the default")
     axes.axhline(0.995, color=QUIET, linestyle="--", linewidth=1)
-    _dress(axes, "What an overlap (px, beside the points) costs and is worth", "pixels predicted a pixel of tissue",
+    dress(axes, "What an overlap (px, beside the points) costs and is worth", "pixels predicted a pixel of tissue",
            "mask Dice against the dense reference")  # fmt: skip
-    _legend(axes, None)
-    _save(figure, path)
+    add_legend(axes, None)
+    save_figure(figure, path)
     return path
 
 
@@ -109,14 +117,14 @@ def draw_peers(rows: Sequence[dict], path: Path) -> Path:
             text = f"{value:.1f} s, Dice {row['dice']:.4f}{memory}"
             axes.annotate(text, (value, place), (5, 0), textcoords="offset points", va="center", fontsize=9, color=INK)
         axes.set_xlim(0, 1.75 * max(seconds))
-        _dress(axes, title, "seconds", "")
+        dress(axes, title, "seconds", "")
         axes.grid(visible=False, axis="y")
-    _save(figure, path)
+    save_figure(figure, path)
     return path
 
 
 def _panels() -> tuple[Axes, Axes, Figure]:
-    figure = _figure(11, 4.2)
+    figure = new_figure(11, 4.2)
     left, right = figure.subplots(1, 2)
     return left, right, figure
 

@@ -87,8 +87,8 @@ def _give_memory_back() -> None:
     It would rather keep both for later, which no two patches of different sizes can use: prediction peaks about
     250 MB lower for it, at the same speed. Other C libraries have no such setting.
     """
-    library = ctypes.CDLL(None)
-    if hasattr(library, "mallopt"):
+    if platform.libc_ver()[0] == "glibc":
+        library = ctypes.CDLL(None)
         library.mallopt(M_ARENA_MAX, 1)
         library.mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK_BYTES)
 

@@ -13,7 +13,6 @@ from data.stitching.components import StripComponents
 from data.stitching.mask import MaskView, to_classes
 from data.stitching.probability_map import ProbabilityMap, strips
 from utils.metrics import Confusion, count_confusion, hausdorff, probability_histograms, threshold_to_level
-from utils.resample import needed_range
 
 BLOCK_PX = 2**20  # pixels of level 0 that are held at once
 STRIP_CELLS = 2**20  # cells at the network's scale that are held at once
@@ -163,28 +162,12 @@ def _shapes(probabilities: ProbabilityMap, labels: Source, threshold: float) -> 
     view = ScaledLabels(labels, shape, len(shapes))
     for box in strips(shape, max(1, STRIP_CELLS // math.prod(shape[1:]))):
         wide = Box((box.start[0] - 1, *box.start[1:]), (box.size[0] + 2, *box.size[1:])).within(shape)
-        truth = read_scaled(view, labels, wide)
+        truth = view.read(wide)
         predicted = to_classes(probabilities.read(wide), level)
         predicted[truth == IGNORE] = 0
         for number, each in enumerate(shapes, start=1):
             each.add(box, wide, predicted == number, truth == number)
     return shapes
-
-
-def read_scaled(view: ScaledLabels, labels: Source, box: Box) -> np.ndarray:
-    """Class indices box.size uint8 of labels at the shape of `view`; averaged only where several classes meet."""
-    classes = np.zeros(box.size, np.uint8)
-    size = _block_size(labels.shape)
-    shapes = list(zip(size, view.shape, labels.shape, strict=True))
-    for part in blocks(box.size, tuple(max(1, side * own // full) for side, own, full in shapes)):
-        own = part.shifted(box.start)
-        if view.is_empty(own):
-            continue
-        ranges = [needed_range(*axis) for axis in zip(own.start, own.stop, view.shape, labels.shape, strict=True)]
-        pixels = labels.read(Box(tuple(a for a, _ in ranges), tuple(b - a for a, b in ranges)))
-        first = pixels.flat[0]
-        classes[part.slices] = first if (pixels == first).all() else view.read(own)
-    return classes
 
 
 def _boundary(mask: np.ndarray) -> np.ndarray:

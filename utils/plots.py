@@ -40,18 +40,18 @@ def plot_history(history: Any, path: Path) -> None:
     from matplotlib.lines import Line2D
 
     folds = _by_fold(history)
-    figure = _figure(11, 4.2)
+    figure = new_figure(11, 4.2)
     left, right = figure.subplots(1, 2)
     for number, (fold, rows) in enumerate(folds.items()):
         _plot_fold(left, right, fold, rows, PALETTE[number % len(PALETTE)])
-    _dress(left, "Loss", "epoch", "loss")
-    _dress(right, "Validation Dice", "epoch", "Dice")
+    dress(left, "Loss", "epoch", "loss")
+    dress(right, "Validation Dice", "epoch", "Dice")
     right.set_ylim(0, 1.02)
     styles = [Line2D([], [], color=QUIET, linestyle=style, label=label) for style, label in STYLES]
-    _legend(left, styles)
+    add_legend(left, styles)
     if folds:
-        _legend(right, None)
-    _save(figure, path)
+        add_legend(right, None)
+    save_figure(figure, path)
 
 
 STYLES = (("-", "validation"), (":", "training"))
@@ -83,7 +83,7 @@ def _plot_fold(left: "Axes", right: "Axes", fold: Any, rows: Sequence[Mapping[st
 def plot_threshold_curve(thresholds: np.ndarray, dice: np.ndarray, best_threshold: float, path: Path) -> None:
     """Dice against threshold with the tuned threshold marked; both arrays are (n,), thresholds ascending."""
     thresholds, dice = np.asarray(thresholds, float), np.asarray(dice, float)
-    figure = _figure(7, 4.2)
+    figure = new_figure(7, 4.2)
     axes = figure.subplots()
     axes.plot(thresholds, dice, color=PREDICTION, linewidth=2.2)
     height = float(np.interp(best_threshold, thresholds, dice))
@@ -92,10 +92,10 @@ def plot_threshold_curve(thresholds: np.ndarray, dice: np.ndarray, best_threshol
         axes.plot(best_threshold, height, "o", color=PREDICTION, markersize=9, markeredgecolor="white", zorder=4)
     score = f"Dice {height:.3f} at " if np.isfinite(height) else ""
     _note(axes, best_threshold, f"{score}{best_threshold:.2f}", to_the_left=best_threshold > 0.6)
-    _dress(axes, "Dice against threshold", "threshold on the probability", "Dice")
+    dress(axes, "Dice against threshold", "threshold on the probability", "Dice")
     axes.set_xlim(0, 1)
     axes.set_ylim(0, 1.02)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def plot_lr_finder(rates: np.ndarray, losses: np.ndarray, suggestion: float | None, path: Path) -> None:
@@ -103,7 +103,7 @@ def plot_lr_finder(rates: np.ndarray, losses: np.ndarray, suggestion: float | No
     rates, losses = np.asarray(rates, float), np.asarray(losses, float)
     if len(rates) == 0:
         raise ValueError("the learning-rate finder gave no rates; let it run for at least one batch")
-    figure = _figure(7, 4.2)
+    figure = new_figure(7, 4.2)
     axes = figure.subplots()
     axes.plot(rates, losses, color=PALETTE[0], linewidth=2.2)
     axes.set_xscale("log")
@@ -115,9 +115,9 @@ def plot_lr_finder(rates: np.ndarray, losses: np.ndarray, suggestion: float | No
         axes.set_ylim(low - 0.15 * room, first + 0.5 * room)  # the blow-up at the end would flatten all the rest
     if suggestion is not None:
         axes.axvline(suggestion, color=PREDICTION, linewidth=1.6, linestyle="--", label=f"suggested {suggestion:.1e}")
-        _legend(axes, None)
-    _dress(axes, "Learning-rate finder", "learning rate", "loss")
-    _save(figure, path)
+        add_legend(axes, None)
+    dress(axes, "Learning-rate finder", "learning rate", "loss")
+    save_figure(figure, path)
 
 
 # ---- pictures
@@ -173,12 +173,12 @@ def picture_grid(rows: Sequence[Row], titles: Sequence[str], path: Path) -> None
 def _save_rows(rows: Sequence[Row], titles: Sequence[str], path: Path, width_in: float) -> None:
     shapes = [row[0].shape for row in rows]
     heights = [width_in / 3 * shape[0] / shape[1] + 0.27 for shape in shapes]
-    figure = _figure(width_in, sum(heights), w_pad=0.03, h_pad=0.04)
+    figure = new_figure(width_in, sum(heights), w_pad=0.03, h_pad=0.04)
     grid = figure.subplots(len(rows), 3, squeeze=False, gridspec_kw={"height_ratios": heights})
     several = _have_several_classes(rows)
     for axes, row, title in zip(grid, rows, titles, strict=True):
         _show_row(axes, row, title, several)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def _show_row(axes: np.ndarray, row: Row, title: str, several: bool) -> None:
@@ -256,7 +256,7 @@ def _bytes(colour: str) -> tuple[int, int, int]:
 # ---- style
 
 
-def _figure(width: float, height: float, w_pad: float = 0.15, h_pad: float = 0.12) -> "Figure":
+def new_figure(width: float, height: float, w_pad: float = 0.15, h_pad: float = 0.12) -> "Figure":
     """An empty figure; all in inches."""
     from matplotlib.figure import Figure  # half a second, which whoever draws outlines does not wait for
     from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -264,7 +264,8 @@ def _figure(width: float, height: float, w_pad: float = 0.15, h_pad: float = 0.1
     return Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(w_pad=w_pad, h_pad=h_pad))
 
 
-def _dress(axes: "Axes", title: str, x: str, y: str) -> None:
+def dress(axes: "Axes", title: str, x: str, y: str) -> None:
+    """Give axes their title, labels and quiet lines."""
     axes.set_title(title, loc="left", fontsize=13, color=INK, pad=10, fontweight="bold", parse_math=False)
     axes.set_xlabel(x, fontsize=11, color=QUIET)
     axes.set_ylabel(y, fontsize=11, color=QUIET)
@@ -276,7 +277,8 @@ def _dress(axes: "Axes", title: str, x: str, y: str) -> None:
         spine.set_color(RULE)
 
 
-def _legend(axes: "Axes", handles: "list[Line2D] | None") -> None:
+def add_legend(axes: "Axes", handles: "list[Line2D] | None") -> None:
+    """Say what the lines are, where there is room; None takes all that have a label."""
     axes.legend(handles=handles, fontsize=9.5, frameon=False, labelcolor=INK, loc="best")
 
 
@@ -287,7 +289,8 @@ def _note(axes: "Axes", x: float, text: str, to_the_left: bool) -> None:
     axes.annotate(text, (x, 0.06), (offset, 0), place, "offset points", ha=side, fontsize=11, color=INK)
 
 
-def _save(figure: "Figure", path: Path) -> None:
+def save_figure(figure: "Figure", path: Path) -> None:
+    """Write a figure as PNG in one step; equal figures give equal bytes."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     FigureCanvasAgg(figure)

@@ -32,6 +32,10 @@ class Box:
         """The box moved by `offset` cells."""
         return Box(tuple(a + d for a, d in zip(self.start, offset, strict=True)), self.size)
 
+    def seen_from(self, corner: tuple[int, ...]) -> "Box":
+        """The box counted from another first cell, as in an array of the part of the image that begins there."""
+        return self.shifted(tuple(-a for a in corner))
+
 
 def whole(shape: tuple[int, ...]) -> Box:
     """The box of a whole image."""

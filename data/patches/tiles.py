@@ -161,7 +161,7 @@ class _Cutter:
         masks, images = padded_mask(self.labels, area), self.view.read(area)
         kept = []
         for number, box in run:
-            place = box.shifted(tuple(-a for a in area.start)).slices
+            place = box.seen_from(area.start).slices
             image = np.ascontiguousarray(images[place])
             row = self._write_tile(number, box, image, masks[place])
             if row is not None:

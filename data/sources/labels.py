@@ -11,7 +11,7 @@ from yacs.config import CfgNode
 from data.cases import Case
 from data.patches.grid import Box, scale_box
 from data.sources import open_source
-from data.sources.source import ScaledSource, Source, SourceError
+from data.sources.source import VALUES_AT_ONCE, ScaledSource, Source, SourceError
 from utils.resample import needed_range
 from utils.rle import RleError, parse_rle
 
@@ -230,11 +230,21 @@ class ScaledLabels:
         self._fractions = ScaledSource(_OneHot(labels, classes), shape)
 
     def read(self, box: Box) -> np.ndarray:
-        """Class indices box.size, uint8, 0..K and IGNORE."""
+        """Class indices box.size, uint8, 0..K and IGNORE; areas are measured only where several classes meet."""
         if self.is_empty(box):
             return np.zeros(box.size, np.uint8)
         if isinstance(self.labels, RleLabels) and self._is_reduced:
             return _largest(self.labels.areas(box, self.shape), math.prod(self.labels.shape))
+        classes = np.zeros(box.size, np.uint8)
+        for piece in self._fractions.pieces(box, VALUES_AT_ONCE):
+            classes[piece.seen_from(box.start).slices] = self._read_piece(piece)
+        return classes
+
+    def _read_piece(self, box: Box) -> np.ndarray | int:
+        ranges = [needed_range(*axis) for axis in zip(box.start, box.stop, self.shape, self.labels.shape, strict=True)]
+        pixels = self.labels.read(Box(tuple(a for a, _ in ranges), tuple(b - a for a, b in ranges)))
+        if (pixels == pixels.flat[0]).all():
+            return int(pixels.flat[0])
         fractions = np.moveaxis(self._fractions.read(box), -1, 0)
         mask = _largest(fractions[:-1], FULL)
         mask[fractions[-1] >= FULL // 2] = IGNORE

@@ -137,7 +137,7 @@ class ScaledSource:
             return self._read_piece(box)
         pixels = np.empty((*box.size, self.source.channels), np.uint8)
         for piece in pieces:
-            pixels[piece.shifted(tuple(-a for a in box.start)).slices] = self._read_piece(piece)
+            pixels[piece.seen_from(box.start).slices] = self._read_piece(piece)
         return pixels
 
     def _read_piece(self, box: Box) -> np.ndarray:

@@ -62,7 +62,7 @@ class OpenedCase:
     def predict(self, predict: Predict, path: Path, track: Track | None = None) -> ProbabilityMap:
         """The case's probability map, kept at `path`, which appears only once it is whole."""
         with atomic_path(path) as draft:
-            predict_map(self.patches, self.plan, predict, create_map(draft, self.plan.shape, self.frame), track)
+            predict_map(self.patches, predict, create_map(draft, self.plan.shape, self.frame), track)
         return open_map(path)
 
     def close(self) -> None:

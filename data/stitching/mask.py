@@ -28,18 +28,18 @@ class MaskView:
             if block.max(initial=0) < self.level:
                 continue
             if block.shape[-1] == 1 and block.min() >= self.level:
-                classes[part.shifted(tuple(-a for a in box.start)).slices] = 1
+                classes[part.seen_from(box.start).slices] = 1
                 continue
             part, block = self._narrowed(part, cells, block)
-            place = part.shifted(tuple(-a for a in box.start)).slices
+            place = part.seen_from(box.start).slices
             classes[place] = to_classes(self.view.resampled(part, block), self.level)
         return classes
 
     def _narrowed(self, part: Box, cells: Box, block: np.ndarray) -> tuple[Box, np.ndarray]:
         """What of a box lies near cells that reach the threshold, and the block of cells that decides it."""
         near = self.view.reach(_bounds(block >= self.level).shifted(cells.start))
-        part = near.shifted(tuple(-a for a in part.start)).within(part.size).shifted(part.start)
-        return part, block[self.view.cells(part).shifted(tuple(-a for a in cells.start)).slices]
+        part = near.seen_from(part.start).within(part.size).shifted(part.start)
+        return part, block[self.view.cells(part).seen_from(cells.start).slices]
 
 
 def _bounds(mask: np.ndarray) -> Box:

@@ -38,7 +38,7 @@ def frame_of(source: Source, classes: list[str]) -> Frame:
 class ProbabilityMap:
     """Probabilities (K, *shape) uint8, 255 times p, of an image at the network's scale, on disk or in memory."""
 
-    def __init__(self, array: ChunkedArray | np.ndarray, frame: Frame):
+    def __init__(self, array: ChunkedArray, frame: Frame):
         self.array = array
         self.frame = frame
 
@@ -65,8 +65,7 @@ class ProbabilityMap:
 
     def flush(self) -> None:
         """Bring to disk what was written; whoever writes calls it at the end."""
-        if isinstance(self.array, ChunkedArray):
-            self.array.flush()
+        self.array.flush()
 
     def on_image(self, shape: tuple[int, ...]) -> "MapView":
         """The map on the whole image at another shape: level 0, or a smaller copy of it."""
@@ -94,12 +93,12 @@ class MapView:
         for part in self.parts(box):
             block = self.probabilities.read(self.cells(part))
             if block.any():
-                values[part.shifted(tuple(-a for a in box.start)).slices] = self.resampled(part, block)
+                values[part.seen_from(box.start).slices] = self.resampled(part, block)
         return values
 
     def parts(self, box: Box) -> Iterator[Box]:
         """Boxes that part what the map covers of a box, each small enough to be resampled in one step."""
-        inside = box.shifted(tuple(-a for a in self.covered.start)).within(self.covered.size)
+        inside = box.seen_from(self.covered.start).within(self.covered.size)
         side = round(CELLS_AT_ONCE ** (1 / len(box.size)))
         axes = zip(self.covered.size, self.probabilities.shape, strict=True)
         size = tuple(max(1, side * n // max(n, own)) for n, own in axes)
@@ -125,7 +124,7 @@ class MapView:
         return box.shifted(self.covered.start)
 
     def _axes(self, part: Box) -> list[tuple[int, int, int, int]]:
-        box = part.shifted(tuple(-a for a in self.covered.start))
+        box = part.seen_from(self.covered.start)
         return list(zip(box.start, box.stop, self.covered.size, self.probabilities.shape, strict=True))
 
 
@@ -171,9 +170,3 @@ def strips(shape: tuple[int, ...], rows: int = 0) -> list[Box]:
     """Boxes that part an image along axis 0, `rows` at a time or as many as a chunk has."""
     rows = rows or chunk_side(len(shape))
     return [Box((a, *(0,) * (len(shape) - 1)), (rows, *shape[1:])).within(shape) for a in range(0, shape[0], rows)]
-
-
-def memory_map(probabilities: np.ndarray, classes: list[str]) -> ProbabilityMap:
-    """A map in memory, of an image of its own size; `probabilities` is (K, *shape) uint8."""
-    shape = probabilities.shape[1:]
-    return ProbabilityMap(probabilities, Frame(whole(shape).start, shape, shape, tuple(classes)))

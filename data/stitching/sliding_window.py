@@ -23,6 +23,7 @@ class PatchReader(Ahead[list[Box], np.ndarray]):
     """Reads the patches of a plan at its scale, in batches (N, C, *patch) of one size each; begins at once."""
 
     def __init__(self, source: Source, plan: Plan | Grid, batch_size: int):
+        self.plan = plan
         self.view = ScaledSource(source, plan.shape)
         batches = [batch for _, same in groupby(plan, lambda box: box.size) for batch in _batches(same, batch_size)]
         self.count = len(batches)
@@ -38,15 +39,13 @@ def _batches(boxes: Iterable[Box], size: int) -> Iterator[list[Box]]:
         yield batch
 
 
-def predict_map(
-    reader: PatchReader, plan: Plan | Grid, predict: Predict, target: ProbabilityMap, track: Track | None = None
-) -> None:
-    """Predict the patches of `plan` that `reader` gives and store the blended probabilities in `target`.
+def predict_map(reader: PatchReader, predict: Predict, target: ProbabilityMap, track: Track | None = None) -> None:
+    """Predict the patches that `reader` gives and store the blended probabilities in `target`.
 
-    `plan.shape` is the image's shape at the network's scale. What no patch covers counts as unpredicted, not as zero.
-    A network with an attribute `at_once` computes so many batches side by side.
+    The shape of its plan is the image's at the network's scale. What no patch covers counts as unpredicted, not as
+    zero. A network with an attribute `at_once` computes so many batches side by side.
     """
-    at_once = getattr(predict, "at_once", 1)
+    plan, at_once = reader.plan, getattr(predict, "at_once", 1)
     depth = max((box.size[0] for box in plan), default=1)
     stitcher = Stitcher(plan.shape, len(target.frame.classes), depth, plan.overlap_px, target.write)
     with Ahead(lambda batch: predict(batch[1].result()), reader, at_once, ahead=at_once + 1) as predicted:

@@ -56,7 +56,7 @@ class Stitcher:
         self._finish_rows(box.start[0])
         inside = box.within(self.shape)
         own = (slice(None), *(slice(0, n) for n in inside.size))
-        place = inside.shifted((-self.row, *(0,) * (len(self.shape) - 1))).slices
+        place = inside.seen_from((self.row, *(0,) * (len(self.shape) - 1))).slices
         self._sums[(slice(None), *place)] += probabilities[own] * blend_weights(box.size, self.overlap_px)[own[1:]]
         self._boxes.append(box)
 
@@ -86,10 +86,9 @@ class Stitcher:
         """The weight that was predicted in some rows, or None; made anew, since to hold it would double the memory."""
         weights = None
         for box in self._boxes:
-            own = rows.shifted(tuple(-a for a in box.start)).within(box.size)
+            own = rows.seen_from(box.start).within(box.size)
             if 0 not in own.size:
                 weights = np.zeros(rows.size, np.float32) if weights is None else weights
-                place = own.shifted(tuple(a - b for a, b in zip(box.start, rows.start, strict=True))).within(rows.size)
-                within = tuple(slice(a, a + n) for a, n in zip(own.start, place.size, strict=True))
-                weights[place.slices] += blend_weights(box.size, self.overlap_px)[within]
+                place = own.shifted(box.start).seen_from(rows.start)
+                weights[place.slices] += blend_weights(box.size, self.overlap_px)[own.slices]
         return weights

@@ -7,7 +7,6 @@ from PIL import Image
 
 from data.patches.grid import whole
 from data.patches.tissue import shrunk_shape
-from data.scoring import read_scaled
 from data.sources.labels import ScaledLabels
 from data.sources.source import ScaledSource, Source
 from data.stitching.mask import MaskView
@@ -36,5 +35,5 @@ def small_masks(
     picture = np.repeat(picture, 3, axis=-1) if picture.shape[-1] == 1 else picture
     truth = None
     if labels is not None:
-        truth = read_scaled(ScaledLabels(labels, shape, len(probabilities.frame.classes)), labels, everything)
+        truth = ScaledLabels(labels, shape, len(probabilities.frame.classes)).read(everything)
     return picture, truth, MaskView(probabilities.on_frame(shape), threshold).read(everything)

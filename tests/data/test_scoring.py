@@ -13,13 +13,13 @@ from data.scoring import (
     case_histograms,
     pooled_confusion,
     pooled_rows,
-    read_scaled,
     score_case,
 )
-from data.sources.labels import IGNORE, ScaledLabels
+from data.sources.labels import IGNORE
 from data.sources.source import ArraySource
 from data.stitching.mask import MaskView
-from data.stitching.probability_map import Frame, ProbabilityMap, memory_map
+from data.stitching.probability_map import Frame, ProbabilityMap
+from tests.maps import memory_map
 from utils.metrics import Confusion, best_threshold, confusion_at, threshold_curve
 
 
@@ -237,25 +237,6 @@ def test_a_map_in_memory_and_its_labels_agree_with_themselves():
     (found,) = score_case("case", memory_map(values, ["a"]), labels(values[0] // 255), 0.5)
     assert found.confusion.dice == 1
     assert found.objects.matched == found.objects.true
-
-
-@pytest.mark.parametrize(
-    ("own", "level0"), [((20, 30), (80, 120)), ((21, 30), (83, 100)), ((40, 50), (20, 30)), ((4, 5, 6), (8, 11, 20))]
-)
-def test_labels_of_one_class_need_no_averaging(monkeypatch, own, level0):
-    monkeypatch.setattr(scoring, "BLOCK_PX", 50)
-    truth = np.zeros(level0, np.uint8)
-    truth[level0[0] // 2 :] = 2
-    truth[:5, :7] = np.random.default_rng(0).choice([0, 1, 2, IGNORE], (5, 7, *level0[2:]))
-    truth[-4:, -9:] = IGNORE
-    view = ScaledLabels(labels(truth), own, 2)
-    wanted = view.read(whole(own))
-    np.testing.assert_array_equal(read_scaled(view, labels(truth), whole(own)), wanted)
-    asked = []
-    plain = view.read
-    monkeypatch.setattr(view, "read", lambda box: asked.append(math.prod(box.size)) or plain(box))
-    np.testing.assert_array_equal(read_scaled(view, labels(truth), whole(own)), wanted)
-    assert sum(asked) < math.prod(own)
 
 
 def test_memory_of_scoring_does_not_follow_the_area(monkeypatch):

@@ -7,23 +7,8 @@ from safetensors.torch import save_file
 
 from model.card import ModelCard
 from model.checkpoints import load_card, load_checkpoint, save_checkpoint, set_threshold
+from tests.cards import CARD
 
-CARD = ModelCard(
-    architecture="UneXt18",
-    encoder_name="resnet18",
-    in_channels=3,
-    classes=("a", "b, \u00e4"),
-    mean=(0.1, 0.2, 0.3),
-    std=(1 / 3, 0.5, 0.25),
-    reduction=4.0,
-    spacing_um=2.0004,
-    threshold=107 / 255,
-    fold=2,
-    epoch=7,
-    valid_dice=0.8,
-    validation_ids=("001", "1e5"),
-    config="A: 1\n",
-)
 STATE = {
     "weight": torch.arange(24.0).reshape(2, 3, 2, 2).to(memory_format=torch.channels_last),
     "half": torch.ones(3, dtype=torch.float16),

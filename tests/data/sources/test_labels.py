@@ -1,3 +1,4 @@
+import math
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ from PIL import Image
 
 from data.cases import Case
 from data.patches.grid import Box, whole
+from data.sources import labels as labels_module
 from data.sources.labels import (
     IGNORE,
     MaskLabels,
@@ -292,3 +294,21 @@ def test_scaled_run_lengths_without_a_run_in_the_box_are_background():
     assert not labels.read(Box((0, 0), (16, 20))).any()
     assert labels.read(Box((0, 0), (16, 20))).shape == (16, 20)
     assert labels.read(Box((20, 20), (12, 12))).all()
+
+
+@pytest.mark.parametrize(
+    ("own", "level0"), [((20, 30), (80, 120)), ((21, 30), (83, 100)), ((40, 50), (20, 30)), ((4, 5, 6), (8, 11, 20))]
+)
+def test_labels_of_one_class_need_no_averaging(monkeypatch, own, level0):
+    truth = np.zeros(level0, np.uint8)
+    truth[level0[0] // 2 :] = 2
+    truth[:5, :7] = np.random.default_rng(0).choice([0, 1, 2, IGNORE], (5, 7, *level0[2:]))
+    truth[-4:, -9:] = IGNORE
+    view = ScaledLabels(ArraySource(truth[..., None]), own, 2)
+    wanted = view.read(whole(own))
+    monkeypatch.setattr(labels_module, "VALUES_AT_ONCE", 150)
+    asked = []
+    plain = view._fractions.read
+    monkeypatch.setattr(view._fractions, "read", lambda box: asked.append(math.prod(box.size)) or plain(box))
+    np.testing.assert_array_equal(view.read(whole(own)), wanted)
+    assert sum(asked) < math.prod(own)

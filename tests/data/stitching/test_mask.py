@@ -4,7 +4,8 @@ import pytest
 import data.stitching.probability_map as probability_map
 from data.patches.grid import Box, blocks, whole
 from data.stitching.mask import MaskView, to_classes
-from data.stitching.probability_map import Frame, ProbabilityMap, memory_map
+from data.stitching.probability_map import Frame, ProbabilityMap
+from tests.maps import memory_map
 
 
 def test_a_pixel_is_foreground_from_the_threshold_on():

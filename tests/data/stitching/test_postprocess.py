@@ -8,7 +8,8 @@ import data.stitching.probability_map as probability_map
 from data.patches.grid import whole
 from data.stitching.mask import to_classes
 from data.stitching.postprocess import clean_case, clean_map
-from data.stitching.probability_map import memory_map, open_map
+from data.stitching.probability_map import open_map
+from tests.maps import memory_map
 
 
 @pytest.fixture(params=[512, 7])

@@ -10,10 +10,10 @@ from data.stitching.probability_map import (
     copy_map,
     create_map,
     frame_of,
-    memory_map,
     open_map,
     strips,
 )
+from tests.maps import memory_map
 
 
 def random_map(shape, channels=1, seed=0):

@@ -9,8 +9,9 @@ from data.patches.grid import Box, Grid, whole
 from data.patches.plan import Plan, plan_patches
 from data.sources import open_source
 from data.sources.source import ArraySource, model_shape
-from data.stitching.probability_map import create_map, frame_of, memory_map, open_map
+from data.stitching.probability_map import create_map, frame_of, open_map
 from data.stitching.sliding_window import PatchReader, predict_map
+from tests.maps import memory_map
 
 
 def identity(patches):
@@ -28,7 +29,7 @@ def empty_map(shape, channels):
 
 def run(source, plan, predict, target, batch_size=2, track=None):
     with PatchReader(source, plan, batch_size) as reader:
-        predict_map(reader, plan, predict, target, track)
+        predict_map(reader, predict, target, track)
     return target.read(whole(plan.shape))
 
 

@@ -7,9 +7,10 @@ import pytest
 from scipy import ndimage
 
 import data.writers.mask_tiff as mask_tiff
-from data.stitching.probability_map import Frame, memory_map
+from data.stitching.probability_map import Frame
 from data.writers.mask_tiff import write_mask_tiff
 from data.writers.rle_csv import join_rle, write_case_rle
+from tests.maps import memory_map
 from utils.rle import encode_rle
 
 
