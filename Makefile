@@ -21,7 +21,7 @@ format: $(READY)  ## put the code into one form
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix .
 
-$(READY): requirements.txt requirements-dev.txt constraints.txt
+$(READY): $(wildcard requirements*.txt) constraints.txt
 	python3 -m venv $(VENV) || { apt-get update && apt-get install --yes python3-venv && python3 -m venv $(VENV); }
 	$(PYTHON) -m pip install --quiet --requirement requirements.txt --requirement requirements-dev.txt --constraint constraints.txt
 	touch $(READY)
