@@ -5,25 +5,28 @@ from functools import lru_cache
 
 import numpy as np
 
-from data.patches.grid import Box
+from data.patches.grid import Box, whole
 
 WriteRows = Callable[[int, np.ndarray], None]
 ROWS_AT_ONCE = 64  # rows that are turned into bytes at a time, to keep intermediate arrays small
 
 
-@lru_cache(maxsize=64)
-def blend_weights(patch: tuple[int, ...], overlap_px: tuple[int, ...]) -> np.ndarray:
-    """Weight of each cell of a patch, float32 in (0, 1]: flat inside, falling linearly towards each side.
+def blend_weights(patch: tuple[int, ...], overlap_px: tuple[int, ...], inside: Box | None = None) -> np.ndarray:
+    """Weight of each cell of a patch, or of a box inside it, float32 in (0, 1]: flat, falling linearly to each side.
 
     The slope is as wide as the overlap, so that two neighbours cross-fade. Never zero: a cell that only one patch
     covers is divided by its own weight.
     """
     weights = np.ones((), np.float32)
-    for size, overlap in zip(patch, overlap_px, strict=True):
-        to_border = np.minimum(np.arange(size), np.arange(size)[::-1]) + 1
-        axis = np.minimum(to_border / (overlap + 1), 1).astype(np.float32)
-        weights = weights[..., None] * axis
+    for place, size, overlap in zip((inside or whole(patch)).slices, patch, overlap_px, strict=True):
+        weights = weights[..., None] * _axis_weights(size, overlap)[place]
     return weights
+
+
+@lru_cache(maxsize=256)
+def _axis_weights(size: int, overlap_px: int) -> np.ndarray:
+    to_border = np.minimum(np.arange(size), np.arange(size)[::-1]) + 1
+    return np.minimum(to_border / (overlap_px + 1), 1).astype(np.float32)
 
 
 class Stitcher:
@@ -55,9 +58,10 @@ class Stitcher:
         assert box.start[0] >= self.row, f"{box} comes after row {self.row} was finished"
         self._finish_rows(box.start[0])
         inside = box.within(self.shape)
-        own = (slice(None), *(slice(0, n) for n in inside.size))
-        place = inside.seen_from((self.row, *(0,) * (len(self.shape) - 1))).slices
-        self._sums[(slice(None), *place)] += probabilities[own] * blend_weights(box.size, self.overlap_px)[own[1:]]
+        own = whole(inside.size)
+        place = inside.seen_from((self.row, *(0,) * (len(self.shape) - 1)))
+        weights = blend_weights(box.size, self.overlap_px, own)
+        self._sums[(slice(None), *place.slices)] += probabilities[(slice(None), *own.slices)] * weights
         self._boxes.append(box)
 
     def finish(self) -> None:
@@ -69,11 +73,17 @@ class Stitcher:
             count = min(row - self.row, self._sums.shape[1])
             for first in range(0, count, ROWS_AT_ONCE):
                 self._write(first, min(ROWS_AT_ONCE, count - first))
-            remaining = self._sums.shape[1] - count
-            self._sums[:, :remaining] = self._sums[:, count:].copy()
-            self._sums[:, remaining:] = 0
+            self._shift_rows(count)
             self.row += count
             self._boxes = [box for box in self._boxes if box.stop[0] > self.row]
+
+    def _shift_rows(self, count: int) -> None:
+        """Drop the first `count` rows of the strip; in parts that do not overlap, which copies need no second strip."""
+        remaining = self._sums.shape[1] - count
+        for first in range(0, remaining, count):
+            last = min(first + count, remaining)
+            self._sums[:, first:last] = self._sums[:, first + count : last + count]
+        self._sums[:, remaining:] = 0
 
     def _write(self, first: int, count: int) -> None:
         """Hand on `count` rows, of which `first` rows of the strip come before."""
@@ -90,5 +100,5 @@ class Stitcher:
             if 0 not in own.size:
                 weights = np.zeros(rows.size, np.float32) if weights is None else weights
                 place = own.shifted(box.start).seen_from(rows.start)
-                weights[place.slices] += blend_weights(box.size, self.overlap_px)[own.slices]
+                weights[place.slices] += blend_weights(box.size, self.overlap_px, own)
         return weights
