@@ -1,8 +1,6 @@
 """TIFF slides of every layout - classic or BigTIFF, strips or tiles, pyramids, OME SubIFDs, planar - by region."""
 
 import itertools
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 
@@ -11,10 +9,9 @@ import tifffile
 
 from data.patches.grid import Box
 from data.sources.recent import Recent
-from data.sources.source import Source, SourceError
+from data.sources.source import Source, SourceError, naming
+from data.sources.spacing import read_spacing_um
 
-UNIT_UM = {2: 25_400.0, 3: 10_000.0}  # ResolutionUnit: inch, centimetre
-PLAUSIBLE_UM = (0.02, 30.0)  # a tag outside is that of a screen or a printer (72 or 300 dpi), not of a microscope
 SPATIAL, CHANNEL = "YX", "SC"
 RECENT_BYTES = 2**24  # decoded strips or tiles that a level keeps: about a row of them
 PLAIN_BYTES = 2**20  # longer strips of bare bytes are read in parts
@@ -31,10 +28,10 @@ class TiffSource(Source):
 
     def __init__(self, path: Path):
         self.path = path
-        with _naming(f"{path.name} is no readable TIFF"):
+        with naming(f"{path.name} is no readable TIFF"):
             self._file = tifffile.TiffFile(path)
         try:
-            with _naming(f"{path.name} is no readable TIFF"):
+            with naming(f"{path.name} is no readable TIFF"):
                 self._levels = [_Level(path, *pages) for pages in _level_pages(self._file, path)]
                 self.spacing_um = read_spacing_um(self._file, self._levels[0].pages[0])
         except BaseException:
@@ -55,17 +52,6 @@ class TiffSource(Source):
     def close(self) -> None:
         """Close the file."""
         self._file.close()
-
-
-@contextmanager
-def _naming(trouble: str) -> Iterator[None]:
-    """Turn whatever the decoder raises on a damaged file, which may be any error, into a SourceError."""
-    try:
-        yield
-    except SourceError:
-        raise
-    except Exception as error:
-        raise SourceError(f"{trouble} ({str(error) or type(error).__name__})") from error
 
 
 class _Level:
@@ -103,7 +89,7 @@ class _Level:
         return self.recent.get((number, index), lambda: self._decode(page, index, lock))
 
     def _decode(self, page: tifffile.TiffPage, index: int, lock: Lock) -> np.ndarray:
-        with _naming(f"{self.path.name} is damaged: segment {index} does not decode"):
+        with naming(f"{self.path.name} is damaged: segment {index} does not decode"):
             with lock:  # tifffile looks into the file also to choose the decoder and to list the segments
                 decode, jpegtables = page.decode, page.jpegtables
                 offset, count = self._locate(page, index)
@@ -201,28 +187,3 @@ def _channel_count(series: tifffile.TiffPageSeries, path: Path) -> int:
     if count > 4:
         raise SourceError(f"{path.name} has {count} channels; 1, 3 or 4 are read")
     return count
-
-
-def read_spacing_um(file: tifffile.TiffFile, page: tifffile.TiffPage) -> tuple[float, float] | None:
-    """Pixel size (row, column) in microns from OME metadata or a page's resolution tags; None where neither says."""
-    return _ome_spacing_um(file) or _tag_spacing_um(page)
-
-
-def _tag_spacing_um(page: tifffile.TiffPage) -> tuple[float, float] | None:
-    tags = [page.tags.get(name) for name in ("YResolution", "XResolution")]
-    unit = UNIT_UM.get(int(page.tags["ResolutionUnit"].value)) if "ResolutionUnit" in page.tags else None
-    if unit is None or None in tags or any(tag.value[0] == 0 or tag.value[1] == 0 for tag in tags):
-        return None
-    row, column = (unit * tag.value[1] / tag.value[0] for tag in tags)
-    return (row, column) if all(PLAUSIBLE_UM[0] <= um <= PLAUSIBLE_UM[1] for um in (row, column)) else None
-
-
-def _ome_spacing_um(file: tifffile.TiffFile) -> tuple[float, float] | None:
-    if not file.is_ome:
-        return None
-    pixels = tifffile.xml2dict(file.ome_metadata)["OME"]["Image"]
-    pixels = (pixels[0] if isinstance(pixels, list) else pixels)["Pixels"]
-    if any(pixels.get(f"PhysicalSize{axis}Unit", "µm") not in ("µm", "um", "micron") for axis in "XY"):
-        return None
-    row, column = (float(pixels.get(f"PhysicalSize{axis}", 0)) for axis in "YX")
-    return (row, column) if row > 0 and column > 0 else None

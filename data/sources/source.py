@@ -2,6 +2,8 @@
 
 import itertools
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -15,6 +17,17 @@ VALUES_AT_ONCE = 2**20  # source pixels times channels of one resampling step: w
 
 class SourceError(ValueError):
     """An image that cannot be read; the message names the file."""
+
+
+@contextmanager
+def naming(trouble: str) -> Iterator[None]:
+    """Turn whatever a decoder raises on a damaged file, which may be any error, into a SourceError."""
+    try:
+        yield
+    except SourceError:
+        raise
+    except Exception as error:
+        raise SourceError(f"{trouble} ({str(error) or type(error).__name__})") from error
 
 
 class Source:

@@ -189,46 +189,6 @@ def test_one_bit_pixels_are_zero_and_one(tmp_path, options):
     assert_reads(path, [image[..., None].astype(np.uint8)])
 
 
-@pytest.mark.parametrize(
-    ("unit", "per_unit", "spacing_um"),
-    [
-        ("CENTIMETER", (40_000, 20_000), (0.5, 0.25)),
-        ("INCH", (25_400, 50_800), (0.5, 1.0)),
-        ("CENTIMETER", ((100_000, 3), (100_000, 3)), (0.3, 0.3)),
-    ],
-)
-def test_the_pixel_size_in_the_tags_is_read_by_row_and_column(tmp_path, unit, per_unit, spacing_um):
-    path = tmp_path / "slide.tif"  # the tags are x first, the spacing is row first
-    tifffile.imwrite(path, noise(8, 8, 3), photometric="rgb", resolution=per_unit, resolutionunit=unit)
-    with open_source(path) as source:
-        assert source.spacing_um == pytest.approx(spacing_um)
-
-
-@pytest.mark.parametrize("options", [{}, {"resolution": (72, 72), "resolutionunit": "NONE"}], ids=str)
-def test_without_a_unit_there_is_no_pixel_size(tmp_path, options):
-    path = tmp_path / "slide.tif"
-    tifffile.imwrite(path, noise(8, 8, 3), photometric="rgb", **options)
-    with open_source(path) as source:
-        assert source.spacing_um is None
-
-
-def test_the_pixel_size_of_ome_counts_before_the_tags(tmp_path):
-    path = tmp_path / "slide.ome.tif"
-    write_ome(path, noise(64, 64, 3), spacing_um=(0.25, 0.75), resolution=(10_000, 10_000), resolutionunit="CENTIMETER")
-    with open_source(path) as source:
-        assert source.spacing_um == (0.25, 0.75)
-
-
-@pytest.mark.parametrize("size", [{"PhysicalSizeX": 3, "PhysicalSizeXUnit": "nm"}, {"PhysicalSizeX": 0.0}, {}])
-def test_an_ome_pixel_size_in_another_unit_zero_or_missing_leaves_it_to_the_tags(tmp_path, size):
-    path = tmp_path / "slide.ome.tif"
-    other = {key.replace("SizeX", "SizeY"): value for key, value in size.items()}
-    options = {"resolution": (10_000, 10_000), "resolutionunit": "CENTIMETER", "photometric": "rgb"}
-    tifffile.imwrite(path, noise(8, 8, 3), ome=True, metadata={"axes": "YXS", **size, **other}, **options)
-    with open_source(path) as source:
-        assert source.spacing_um == pytest.approx((1.0, 1.0))
-
-
 def test_a_label_and_a_macro_picture_are_no_levels(tmp_path):
     path, image = tmp_path / "slide.tif", noise(120, 160, 3)
     with tifffile.TiffWriter(path) as writer:
@@ -430,14 +390,6 @@ def test_a_strip_that_many_boxes_share_is_decoded_once(tmp_path, monkeypatch):
         for box in blocks((64, 300), (16, 30)):
             np.testing.assert_array_equal(source.read(box), image[box.slices])
     assert sorted(decoded) == [0, 1, 2, 3]
-
-
-@pytest.mark.parametrize(("per_inch", "spacing_um"), [(72, None), (300, None), (50_800, 0.5)])
-def test_a_resolution_of_a_screen_or_printer_is_no_pixel_size(tmp_path, per_inch, spacing_um):
-    path = tmp_path / "slide.tif"
-    tifffile.imwrite(path, noise(20, 30, 3), photometric="rgb", resolution=(per_inch, per_inch), resolutionunit="INCH")
-    with open_source(path) as source:
-        assert source.spacing_um == (None if spacing_um is None else pytest.approx((spacing_um, spacing_um)))
 
 
 def test_threads_that_begin_to_read_together_see_the_same_pixels(tmp_path):

@@ -1,0 +1,48 @@
+"""The pixel size that a TIFF states: in OME metadata, in a scanner's description or in its resolution tags."""
+
+import math
+import re
+
+import tifffile
+
+Spacing = tuple[float, float]  # um along a row's and a column's axis: height, then width of a pixel
+
+TAG_UNITS = {2: 25_400.0, 3: 10_000.0}  # um in ResolutionUnit: inch, centimetre
+OME_UNITS = {"µm": 1.0, "μm": 1.0, "um": 1.0, "micron": 1.0, "nm": 1e-3, "mm": 1e3, "cm": 1e4, "m": 1e6}
+PLAUSIBLE_UM = (0.02, 30.0)  # a size outside is that of a screen or a printer (72 or 300 dpi), not of a microscope
+APERIO_MPP = re.compile(r"\|\s*MPP\s*=\s*(\d+(?:[.,]\d+)?)")
+
+
+def plausible(row: float, column: float) -> Spacing | None:
+    """The pixel size if both sides can be those of a microscope, else None."""
+    sizes = (row, column)
+    return sizes if all(math.isfinite(um) and PLAUSIBLE_UM[0] <= um <= PLAUSIBLE_UM[1] for um in sizes) else None
+
+
+def read_spacing_um(file: tifffile.TiffFile, page: tifffile.TiffPage) -> Spacing | None:
+    """Pixel size in um from OME metadata, Aperio's text or a page's tags, the first plausible one; else None."""
+    return _ome(file) or _aperio(page) or _tags(page)
+
+
+def _ome(file: tifffile.TiffFile) -> Spacing | None:
+    if not file.is_ome:
+        return None
+    pixels = tifffile.xml2dict(file.ome_metadata)["OME"]["Image"]
+    pixels = (pixels[0] if isinstance(pixels, list) else pixels)["Pixels"]
+    sides = [(pixels.get(f"PhysicalSize{axis}", 0), pixels.get(f"PhysicalSize{axis}Unit", "µm")) for axis in "YX"]
+    return plausible(*(float(size) * OME_UNITS.get(unit, 0.0) for size, unit in sides))
+
+
+def _aperio(page: tifffile.TiffPage) -> Spacing | None:
+    found = APERIO_MPP.search(page.description) if page.description.startswith("Aperio") else None
+    um = float(found[1].replace(",", ".")) if found else 0.0
+    return plausible(um, um)
+
+
+def _tags(page: tifffile.TiffPage) -> Spacing | None:
+    tags = [page.tags.get(name) for name in ("YResolution", "XResolution")]
+    unit = TAG_UNITS.get(int(page.tags["ResolutionUnit"].value)) if "ResolutionUnit" in page.tags else None
+    if unit is None or None in tags or any(tag.value[0] == 0 or tag.value[1] == 0 for tag in tags):
+        return None
+    row, column = (unit * tag.value[1] / tag.value[0] for tag in tags)
+    return plausible(row, column)
