@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING
 from yacs.config import CfgNode
 
 from data.sources import READERS
+from data.sources.vendor import ENDINGS, dicom_files
 from utils.failures import Failure
 from utils.tables import read_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SLIDE_ENDINGS = (".tif", ".tiff")
+SLIDE_ENDINGS = (".tif", ".tiff", *ENDINGS)
+LOOSE_DICOM = "lies loose; put the DICOM files of a slide into a folder of their own, whose name is the id"
 NO_IMAGE = "has no image of this id beside it"  # a table for training may serve to test a few of its slides
 
 
@@ -70,12 +72,34 @@ def _refuse_nothing(table: CaseTable, folder: Path) -> None:
 
 
 def list_slides(cfg: CfgNode, folder: Path, labels_csv: str) -> CaseTable:
-    """TIFF files of a folder, by their stem, with the labels of a CSV or of a folder of masks."""
-    files = (path for path in sorted(folder.iterdir()) if path.suffix.lower() in SLIDE_ENDINGS)
-    table = _one_by_id(Case(path.stem, path, group=path.stem) for path in files if not path.name.startswith("."))
+    """Slides of a folder, by their names without endings, with the labels of a CSV or of a folder of masks."""
+    slides, loose = find_slides(folder)
+    table = _one_by_id(Case(case_id, path, group=case_id) for case_id, path in slides)
+    table.problems += [Failure(path.stem, path.name, LOOSE_DICOM) for path in loose]
     if labels_csv:
         return _join_run_lengths(cfg, table, Path(labels_csv))
     return _join_mask_files(table, Path(cfg.DATASETS.LABELS_FOLDER)) if cfg.DATASETS.LABELS_FOLDER else table
+
+
+def find_slides(folder: Path) -> tuple[list[tuple[str, Path]], list[Path]]:
+    """Ids and files of the slides in a folder; and DICOM files that lie loose in it.
+
+    The many files of a DICOM slide lie in a folder whose name is the id; any of them stands for all.
+    """
+    slides, loose = [], []
+    for path in sorted(path for path in folder.iterdir() if not path.name.startswith(".")):
+        if path.is_dir():
+            slides += [(path.name, file) for file in dicom_files(path)[:1]]
+        elif path.suffix.lower() == ".dcm":
+            loose.append(path)
+        elif path.suffix.lower() in SLIDE_ENDINGS:
+            slides.append((id_of(path), path))
+    return slides, loose
+
+
+def id_of(path: Path) -> str:
+    """The name of a file without its ending; .ome.tif is one ending."""
+    return path.stem[: -len(".ome")] if path.name.lower().endswith((".ome.tif", ".ome.tiff")) else path.stem
 
 
 def list_pairs(cfg: CfgNode, folder: Path, labels_csv: str) -> CaseTable:
@@ -116,7 +140,7 @@ def _one_by_id(cases: Iterable[Case]) -> CaseTable:
 
 def _join_mask_files(table: CaseTable, folder: Path) -> CaseTable:
     return _join_masks(
-        table, [(path.stem, path) for path in sorted(folder.iterdir()) if path.suffix.lower() in READERS]
+        table, [(id_of(path), path) for path in sorted(folder.iterdir()) if path.suffix.lower() in READERS]
     )
 
 

@@ -5,6 +5,8 @@ from pathlib import Path
 from data.sources.image import ImageSource
 from data.sources.slide import TiffSource
 from data.sources.source import ArraySource, ScaledSource, Source, SourceError, model_shape
+from data.sources.vendor import ENDINGS as VENDOR_ENDINGS
+from data.sources.vendor import VendorSource
 
 READERS = {
     ".tif": TiffSource,
@@ -13,6 +15,7 @@ READERS = {
     ".jpg": ImageSource,
     ".jpeg": ImageSource,
     ".bmp": ImageSource,
+    **dict.fromkeys(VENDOR_ENDINGS, VendorSource),
 }
 
 

@@ -2,7 +2,7 @@ import pytest
 
 from config import ConfigError
 from config.check import check_cfg
-from data.cases import Case, list_cases, list_test_cases, match_files
+from data.cases import LOOSE_DICOM, Case, list_cases, list_test_cases, match_files
 from tests.slides import make_cfg
 from utils.tables import TableError
 
@@ -47,6 +47,37 @@ def test_slides_are_paired_with_the_rows_of_the_table_and_sorted(tmp_path):
         Case("a", tmp_path / "slides/a.tif", {"object": "1 2"}, group="a"),
         Case("b", tmp_path / "slides/b.tiff", {"object": "3 4"}, group="b"),
     ]
+
+
+def test_slides_of_scanner_makers_are_cases_and_their_companion_files_are_none(tmp_path):
+    touch(
+        tmp_path / "slides", "a.svs", "b.NDPI", "c.mrxs", "c/Slidedat.ini", "c/Data0000.dat", "d.scn", "e.bif", "e.xml"
+    )
+    test = list_test_cases(slides_cfg(tmp_path))
+    assert ids(test) == ["a", "b", "c", "d", "e"]
+    assert not test.problems
+
+
+def test_a_folder_of_dicom_files_is_a_case_of_the_folder_s_name(tmp_path):
+    touch(tmp_path / "slides", "s.1/2.dcm", "s.1/1.DCM", "s.1/._0.dcm", "s.1/notes.txt", "empty/notes.txt", ".x/1.dcm")
+    test = list_test_cases(slides_cfg(tmp_path))
+    assert test.cases == [Case("s.1", tmp_path / "slides/s.1/1.DCM", group="s.1")]
+    assert not test.problems
+
+
+def test_dicom_files_without_a_folder_of_their_own_are_a_problem(tmp_path):
+    touch(tmp_path / "slides", "a.tif", "1.dcm")
+    test = list_test_cases(slides_cfg(tmp_path))
+    assert ids(test) == ["a"]
+    assert problems(test) == [("1", "1.dcm", LOOSE_DICOM)]
+
+
+def test_the_ending_ome_tif_is_no_part_of_an_id(tmp_path):
+    touch(tmp_path / "slides", "a.ome.tif", "b.OME.TIFF", "c.d.tif", "e.ome.svs")
+    touch(tmp_path / "masks", "a.png", "b.ome.tif")
+    table = list_cases(slides_cfg(tmp_path, DATASETS_LABELS_FOLDER=str(tmp_path / "masks")))
+    assert {case.id: case.labels.name for case in table.cases} == {"a": "a.png", "b": "b.ome.tif"}
+    assert problems(table) == [("c.d", "c.d.tif", "has no labels"), ("e.ome", "e.ome.svs", "has no labels")]
 
 
 @pytest.mark.parametrize("name", ["001", "1e5", "NA", "nan", "1.0", "None", "-5"])
