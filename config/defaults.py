@@ -19,14 +19,14 @@ _C.DATASETS.RLE_COLUMN = "encoding"  # column of LABELS_CSV that holds the run l
 _C.DATASETS.LABELS_FOLDER = ""  # slides: folder of mask images named like the slides, used in place of LABELS_CSV
 _C.DATASETS.IMAGES = "images/{name}.*"  # pairs: pattern of the images; {name} and, if there, {group} make the id
 _C.DATASETS.MASKS = "masks/{name}.*"  # pairs: pattern of the masks
-_C.DATASETS.ID_CSV = ""  # table of the ids to use, with optional columns group and split; empty: every case found
+_C.DATASETS.ID_CSV = ""  # ids to use; optional columns group, split and spacing_um (um at level 0); empty: all found
 _C.DATASETS.GROUP_BY = "group"  # 'group': cases of one group (patient, video) share a fold; 'id': each is its own group
 _C.DATASETS.FOLD_GROUPS = []  # groups of each fold, [['1', '3'], ['2', '5']]; empty: drawn with SEED
 _C.DATASETS.CLASSES = ["object"]  # names of the classes, one output channel each
 _C.DATASETS.MASK_THRESHOLD = 0  # mask images: a pixel of at least this value is foreground; 0: pixel values are classes
 _C.DATASETS.MASK_VALUES = []  # mask images: pixel values of each class, [[10, 20, 30]]; empty: pixel values are classes
 _C.DATASETS.CROP = []  # (row, column, rows, columns) at level 0 to which every image is cut; empty: the whole image
-_C.DATASETS.SPACING_UM = 0.0  # pixel size in um at level 0 that overrules the files; 0: as the files say
+_C.DATASETS.SPACING_UM = 0.0  # pixel size in um at level 0 that overrules the files, not ID_CSV; 0: as the files say
 _C.DATASETS.TRAIN_FOLDER = "data/datasets/train"  # tiles: images_<size>_red<r> and masks_<size>_red<r> lie here
 
 # ---------------------------------------------------------------------------------------------------------------- tiles

@@ -1,5 +1,6 @@
 """The table of cases - id, image, labels, group, split - for each layout of a dataset on disk."""
 
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -27,6 +28,7 @@ class Case:
     """One image to learn from or to predict.
 
     `labels` is the path of a mask image, the run-length text of each class by its name, or None where unknown.
+    `spacing_um` is the pixel size at level 0 that a table states, in um, or 0.
     """
 
     id: str
@@ -34,6 +36,7 @@ class Case:
     labels: Path | dict[str, str] | None = None
     group: str = ""
     split: str = ""
+    spacing_um: float = 0.0
 
 
 @dataclass
@@ -57,11 +60,16 @@ def list_cases(cfg: CfgNode) -> CaseTable:
 
 
 def list_test_cases(cfg: CfgNode) -> CaseTable:
-    """Cases to predict, with labels where they are known: all, or with TEST.SPLIT those rows of DATASETS.ID_CSV."""
+    """Cases to predict, with labels where they are known: all, or with TEST.SPLIT those rows of DATASETS.ID_CSV.
+
+    The pixel sizes in that table count in both.
+    """
     table = LAYOUTS[cfg.DATASETS.LAYOUT](cfg, Path(cfg.TEST.WSI_FOLDER), cfg.TEST.LABELS_CSV)
     table.problems = [problem for problem in table.problems if not problem.message.endswith(NO_IMAGE)]
     if cfg.TEST.SPLIT:
         table = _join_ids(cfg, table, lambda split: split == cfg.TEST.SPLIT)
+    elif cfg.DATASETS.ID_CSV:
+        table = _join_spacings(table, Path(cfg.DATASETS.ID_CSV))
     _refuse_nothing(table, Path(cfg.TEST.WSI_FOLDER))
     return table
 
@@ -201,7 +209,44 @@ def _join_rows(table: CaseTable, path: Path, wanted: Callable[[str], bool]) -> C
     problems += [Failure(row_id, path.name, "has no image file") for row_id in rows if row_id not in found]
     problems += [Failure(row_id, path.name, "is named by several rows") for row_id in rows if row_id in doubled]
     usable = [case for case in table.cases if case.id in rows and case.id not in doubled]
-    return CaseTable([_with_row(case, rows[case.id]) for case in usable], problems)
+    joined = CaseTable([_with_row(case, rows[case.id]) for case in usable], problems)
+    return _join_spacings(joined, path)
+
+
+def _join_spacings(table: CaseTable, path: Path) -> CaseTable:
+    """Give each case the pixel size in its row, if that is filled in; a wrong or an unclear one is a problem."""
+    rows = read_table(path, ["id"])
+    if "spacing_um" not in rows:
+        return table
+    texts: dict[str, list[tuple[int, str]]] = {}
+    for line, (row_id, text) in enumerate(zip(rows["id"], rows["spacing_um"], strict=True), start=2):
+        texts.setdefault(row_id, []).append((line, text.strip()))
+    cases, problems = [], list(table.problems)
+    for case in table.cases:
+        spacing_um, mistake = _one_spacing(texts.get(case.id, []))
+        if mistake:
+            problems.append(Failure(case.id, path.name, mistake))
+        else:
+            cases.append(replace(case, spacing_um=spacing_um))
+    return CaseTable(cases, problems)
+
+
+def _one_spacing(cells: list[tuple[int, str]]) -> tuple[float, str]:
+    """The pixel size in um that the cells (line, text) of an id agree on, 0 for none, and what is wrong with them."""
+    found = set()
+    for line, text in cells:
+        um = _number(text)
+        if text and not 0 < um < math.inf:
+            return 0.0, f"line {line} has spacing_um {text!r}; it must be a pixel size in um above 0, such as 0.5"
+        found |= {um} if text else set()
+    return (max(found, default=0.0), "") if len(found) < 2 else (0.0, "is named by several rows")
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def _with_row(case: Case, row: dict) -> Case:

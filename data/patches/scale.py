@@ -6,6 +6,7 @@ from yacs.config import CfgNode
 
 from data.sources.source import Source, SourceError, model_shape
 
+OVERRIDE = "set DATASETS.SPACING_UM (for example 0.5), or fill the column spacing_um of DATASETS.ID_CSV"
 PLAUSIBLE = (0.25, 128.0)  # reductions by pixel size; beyond, one of the two sizes is wrong
 
 
@@ -31,12 +32,19 @@ class Scale:
             if not PLAUSIBLE[0] <= reduction <= PLAUSIBLE[1]:
                 raise SourceError(
                     f"has pixels of {max(source.spacing_um):g} um, the network takes {self.spacing_um:g} um; "
-                    "if the file is wrong, set DATASETS.SPACING_UM"
+                    f"if the file is wrong, {OVERRIDE}"
                 )
             return reduction
         if not self.reduction:
-            raise SourceError("has no pixel size; set DATASETS.SPACING_UM (for example 0.5)")
+            raise SourceError(f"has no pixel size; {OVERRIDE}")
         return self.reduction
+
+    def doubt_about(self, source: Source) -> str:
+        """What may be wrong with the reduction of an image that does not state its pixel size, or nothing."""
+        if source.spacing_um or not (self.spacing_um and self.reduction):
+            return ""
+        guess = f"{self.reduction:g} of its pixels are taken for one of {self.spacing_um:g} um, as in training"
+        return f"has no pixel size; {guess}. If that is wrong, {OVERRIDE}"
 
     def shape_of(self, source: Source) -> tuple[int, ...]:
         """Shape of the image at the network's scale."""

@@ -1,6 +1,7 @@
 """Tiles on disk: PNG pairs of image and mask, their index tiles.csv, and what the set is like in tiles.json."""
 
 import json
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -25,6 +26,8 @@ from data.sources.source import ScaledSource, Source
 from utils.atomic import write_text
 from utils.tables import read_table, write_table
 from utils.threads import Ahead, reader_count
+
+log = logging.getLogger(__name__)
 
 RUN_TILES = 8  # tiles that are read at once
 PALETTE = [0, 0, 0, 0, 158, 115, 230, 159, 0, 86, 180, 233, 213, 94, 0, 204, 121, 167, 240, 228, 66, 0, 114, 178]
@@ -262,6 +265,11 @@ def describe_set(
     """
     known = [um for um in spacings.values() if um is not None]
     agree = len(known) == len(spacings) > 0 and max(known) <= 1.05 * min(known)
+    if known and not (agree or folder.scale.spacing_um):
+        sizes = f"pixel sizes from {min(known):.3g} to {max(known):.3g} um" + " and unknown" * (
+            len(known) < len(spacings)
+        )
+        log.warning("the tiles have %s; to cut all at one, set TILES.SPACING_UM (for example 2.0)", sizes)
     return {
         "cases": list(spacings),
         "classes": classes,

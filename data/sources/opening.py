@@ -15,7 +15,10 @@ from data.sources.source import CroppedSource, Source, SourceError
 
 @dataclass(frozen=True)
 class CaseReader:
-    """Opens cases; `crop` is (start..., size...) at level 0 or empty, `spacing_um` overrules the file if not 0."""
+    """Opens cases; `crop` is (start..., size...) at level 0 or empty.
+
+    `spacing_um`, if not 0, overrules the pixel size that a file states, and that of a case overrules both.
+    """
 
     classes: list[str]
     to_classes: ToClasses
@@ -29,8 +32,8 @@ class CaseReader:
         if source.channels != self.channels:
             source.close()
             raise SourceError(f"{case.image.name} has {source.channels} channels; MODEL.IN_CHANNELS is {self.channels}")
-        if self.spacing_um:
-            source.spacing_um = (self.spacing_um,) * len(source.shape)
+        if case.spacing_um or self.spacing_um:
+            source.spacing_um = (case.spacing_um or self.spacing_um,) * len(source.shape)
         return self._cropped(source)
 
     def open_labels(self, case: Case, image: Source) -> Source:

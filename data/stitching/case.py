@@ -1,5 +1,6 @@
 """Predicting cases: from images to probability maps on disk."""
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from data.stitching.probability_map import ProbabilityMap, create_map, frame_of,
 from data.stitching.sliding_window import PatchReader, Predict, Track, predict_map
 from utils.atomic import atomic_path
 from utils.threads import Ahead
+
+log = logging.getLogger(__name__)
 
 RIM_PX = 16  # predicted around tissue, whose outline on a small picture is rough
 
@@ -54,6 +57,9 @@ class OpenedCase:
         with ExitStack() as opening:
             image = opening.enter_context(reader.open_image(case))
             source = opening.enter_context(ensure_level(image, inference.scale.shape_of(image), scratch))
+            doubt = inference.scale.doubt_about(image)
+            if doubt:
+                log.warning("%s: %s", case.id, doubt)
             self.frame = frame_of(image, reader.classes)
             self.plan = inference.plan(source)
             self.patches = opening.enter_context(PatchReader(source, self.plan, inference.batch_size))

@@ -299,3 +299,38 @@ def test_two_masks_of_one_name_are_a_problem_and_not_a_matter_of_luck(tmp_path):
 def test_a_mask_pattern_that_could_never_pair_is_a_mistake_of_the_config(tmp_path, masks):
     with pytest.raises(ConfigError, match=r"DATASETS\.MASKS is .*; it must hold"):
         check_cfg(pairs_cfg(tmp_path, DATASETS_MASKS=masks))
+
+
+@pytest.mark.parametrize("use", ["train", "test", "split"])
+def test_the_table_of_ids_may_state_pixel_sizes(tmp_path, use):
+    touch(tmp_path / "slides", "a.svs", "b.svs", "c.svs")
+    rows = "id,split,spacing_um\na,val,0.25\nb,val, 0.5 \nc,val,\nelsewhere,test,0.1\n"
+    labels = "id,encoding\na,1 2\nb,1 2\nc,1 2\n"
+    cfg = slides_cfg(tmp_path, labels, rows, TEST_SPLIT="val" if use == "split" else "")
+    table = list_cases(cfg) if use == "train" else list_test_cases(cfg)
+    assert {case.id: case.spacing_um for case in table.cases} == {"a": 0.25, "b": 0.5, "c": 0.0}
+    assert not table.problems
+
+
+def test_a_test_without_a_split_predicts_slides_that_the_table_of_pixel_sizes_does_not_name(tmp_path):
+    touch(tmp_path / "slides", "a.svs", "b.svs")
+    table = list_test_cases(slides_cfg(tmp_path, ids="id,spacing_um\na,0.25\n"))
+    assert {case.id: case.spacing_um for case in table.cases} == {"a": 0.25, "b": 0.0}
+
+
+@pytest.mark.parametrize("text", ["0", "-0.5", "half", "nan", "inf", "0,5"])
+@pytest.mark.parametrize("list_them", [list_cases, list_test_cases])
+def test_a_wrong_pixel_size_is_a_problem_naming_file_line_and_value(tmp_path, list_them, text):
+    touch(tmp_path / "slides", "a.svs", "b.svs")
+    rows = f'id,spacing_um\na,0.25\nb,"{text}"\n'
+    table = list_them(slides_cfg(tmp_path, "id,encoding\na,1 2\nb,1 2\n", rows))
+    assert ids(table) == ["a"]
+    message = f"line 3 has spacing_um {text!r}; it must be a pixel size in um above 0, such as 0.5"
+    assert problems(table) == [("b", "ids.csv", message)]
+
+
+def test_two_pixel_sizes_for_one_slide_are_a_problem_and_the_same_one_twice_is_none(tmp_path):
+    touch(tmp_path / "slides", "a.svs", "b.svs")
+    table = list_test_cases(slides_cfg(tmp_path, ids="id,spacing_um\na,0.25\na,0.5\nb,0.5\nb,\nb,0.50\n"))
+    assert {case.id: case.spacing_um for case in table.cases} == {"b": 0.5}
+    assert problems(table) == [("a", "ids.csv", "is named by several rows")]

@@ -31,7 +31,9 @@ def test_a_pixel_size_counts_before_the_reduction_where_the_image_states_its_own
 
 
 def test_without_a_pixel_size_the_error_says_what_to_set():
-    with pytest.raises(SourceError, match=r"no pixel size; set DATASETS\.SPACING_UM"):
+    with pytest.raises(
+        SourceError, match=r"no pixel size; set DATASETS\.SPACING_UM .* column spacing_um of DATASETS\.ID"
+    ):
         Scale(0, 2.0).reduction_of(image())
 
 
@@ -52,3 +54,11 @@ def test_a_pixel_size_far_from_the_network_s_is_an_error_and_not_a_giant_or_a_do
         source = ArraySource(np.zeros((30, 30, 3), np.uint8), (spacing_um, spacing_um))
         with pytest.raises(SourceError, match=r"set DATASETS\.SPACING_UM"):
             Scale(4.0, 2.0).shape_of(source)
+
+
+def test_a_reduction_in_place_of_an_unknown_pixel_size_is_doubted():
+    both = Scale(4, 2.0)
+    assert "4 of its pixels are taken for one of 2 um" in both.doubt_about(image())
+    assert "DATASETS.SPACING_UM" in both.doubt_about(image())
+    for certain, source in ((both, image(spacing_um=(0.5, 0.5))), (Scale(4), image()), (Scale(0, 2.0), image())):
+        assert certain.doubt_about(source) == ""

@@ -289,9 +289,13 @@ def test_a_crop_moves_the_tiles_with_it(tmp_path, slide):
     ("spacings", "spacing_um"),
     [([2.0, 2.0], 2.0), ([2.0, 2.05], 2.025), ([2.0, 2.2], None), ([2.0, None], None), ([], None), ([None], None)],
 )
-def test_the_card_has_a_pixel_size_only_if_all_cases_agree(tmp_path, spacings, spacing_um):
+def test_the_card_has_a_pixel_size_only_if_all_cases_agree_and_the_log_says_if_they_do_not(
+    tmp_path, caplog, spacings, spacing_um
+):
     card = describe_set(folder_of(tmp_path), ["object"], PixelStatistics(), dict(enumerate(spacings)))
     assert card["spacing_um"] == spacing_um
+    disagree = spacing_um is None and any(spacings)
+    assert ("set TILES.SPACING_UM" in caplog.text) == disagree
 
 
 def test_the_card_of_tiles_at_a_pixel_size_has_just_that(tmp_path):

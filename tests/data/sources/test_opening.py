@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import tifffile
@@ -40,6 +42,12 @@ def test_the_pixel_size_of_the_config_overrules_the_file_with_and_without_a_crop
     for crop in ([], [4, 8, 40, 50]):
         with build_reader(make_cfg(DATASETS_SPACING_UM=0.7, DATASETS_CROP=crop)).open_image(case) as image:
             assert image.spacing_um == (0.7, 0.7)
+
+
+def test_the_pixel_size_of_a_case_overrules_the_config(case):
+    case, _ = case
+    with build_reader(make_cfg(DATASETS_SPACING_UM=0.7)).open_image(replace(case, spacing_um=0.25)) as image:
+        assert image.spacing_um == (0.25, 0.25)
 
 
 @pytest.mark.parametrize("crop", [[0, 0, 65, 96], [30, 0, 40, 10], [0, 0, 0, 5, 5, 5]])
