@@ -63,6 +63,7 @@ class _Level:
         self.pages = pages
         self.shape = (first.imagelength, first.imagewidth)
         self.channels = channels
+        self.unwritten = 255 if channels == 3 else 0  # of tiles that a sparse file leaves out: glass, or no object
         self.samples = 1 if first.planarconfig == 2 else first.samplesperpixel
         self.is_plain = all(_is_plain(page) for page in pages)
         self.chunk = (first.tilelength, first.tilewidth) if first.is_tiled else (first.rowsperstrip, first.imagewidth)
@@ -96,7 +97,9 @@ class _Level:
                 handle = page.parent.filehandle
                 handle.seek(offset)
                 data = handle.read(count)
-            if count == 0 or len(data) < count:
+            if count == 0:
+                return np.full((*self.chunk, self.samples), self.unwritten, np.uint8)
+            if len(data) < count:
                 raise SourceError(f"{self.path.name} is damaged: {len(data)} of {count} bytes of segment {index} found")
             if self.is_plain:
                 return np.frombuffer(data, np.uint8).reshape(-1, self.shape[1], self.samples)

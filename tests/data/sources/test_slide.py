@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import tifffile
+from openslide import OpenSlide
 from PIL import Image
 
 from data.patches.grid import Box, blocks, whole
@@ -204,6 +205,34 @@ def test_a_thumbnail_before_the_slide_gives_neither_its_pixels_nor_its_pixel_siz
         writer.write(noise(90, 20, 3), resolution=(100, 100), **scale)  # taller, but of fewer pixels
         writer.write(image, resolution=(20_000, 20_000), **scale)
     assert_reads(path, [image], (0.5, 0.5))
+
+
+def write_sparse(path, image, **options):
+    """Tiles of 32 of which every other one is left out; the boxes of these."""
+    boxes = list(blocks(image.shape[:2], (32, 32)))
+    tiles = (None if n % 2 else np.ascontiguousarray(image[box.slices]) for n, box in enumerate(boxes))
+    tifffile.imwrite(path, tiles, shape=image.shape, dtype=np.uint8, tile=(32, 32), metadata=None, **options)
+    return boxes[1::2]
+
+
+@pytest.mark.parametrize("compression", ["none", "deflate", "jpeg"])
+def test_a_tile_that_was_never_written_is_white_as_openslide_shows_it(tmp_path, compression):
+    path = tmp_path / "slide.tif"
+    missing = write_sparse(path, noise(64, 96, 3), photometric="rgb", compression=compression)
+    with OpenSlide(path) as slide:
+        shown = slide.read_region((0, 0), 0, slide.dimensions)
+    canvas = Image.new("RGBA", shown.size, "white")
+    canvas.alpha_composite(shown)
+    image = np.asarray(canvas.convert("RGB"))
+    assert all((image[box.slices] == 255).all() for box in missing)
+    assert_reads(path, [image])
+
+
+def test_a_tile_of_a_mask_that_was_never_written_is_background(tmp_path):
+    path, mask = tmp_path / "mask.tif", noise(64, 96) // 128
+    for box in write_sparse(path, mask, photometric="minisblack", compression="deflate"):
+        mask[box.slices] = 0
+    assert_reads(path, [mask[..., None]])
 
 
 def not_a_tiff(path):
