@@ -80,7 +80,8 @@ class TileFolder:
 
     def name(self, case_id: str, number: int) -> str:
         """File name of a tile."""
-        return f"{case_id}_{number}{self.scale.suffix}.png"
+        between = "" if self.scale.reduction else "_"  # or the number would run into that of the microns
+        return f"{case_id}_{number}{between}{self.scale.suffix}.png"
 
 
 def build_tile_folder(cfg: CfgNode) -> TileFolder:

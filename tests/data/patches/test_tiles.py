@@ -75,6 +75,9 @@ def test_names_of_folders_and_tiles_say_size_and_scale(tmp_path):
     assert folder.images == tmp_path / "train/images_256_red4"
     assert folder.masks == tmp_path / "train/masks_256_red4"
     assert folder.name("77d2ab61e", 12) == "77d2ab61e_12red4.png"
+    folder = TileFolder(tmp_path / "train", 256, Scale(0.0, 2.0))
+    assert folder.images == tmp_path / "train/images_256_2um"
+    assert folder.name("77d2ab61e", 12) == "77d2ab61e_12_2um.png"
 
 
 def test_the_config_says_how_tiles_are_cut():
