@@ -1,14 +1,42 @@
 """Small slides in the formats of scanner makers, as openslide knows them, for the tests."""
 
+import io
 import struct
 
 import numpy as np
 import tifffile
+from PIL import Image
 
 from tests.slides import pyramid
 
 APERIO = "Aperio Image Library v11.2.1 \r\n{columns}x{rows} [0,0 {columns}x{rows}] (64x64) JPEG/RGB Q=90|AppMag = 40"
 LEICA = "http://www.leica-microsystems.com/scn/2010/10/01"
+MIRAX = """[GENERAL]
+SLIDE_ID = X1
+IMAGENUMBER_X = {grid[1]}
+IMAGENUMBER_Y = {grid[0]}
+OBJECTIVE_MAGNIFICATION = 40
+[HIERARCHICAL]
+HIER_COUNT = 1
+NONHIER_COUNT = 0
+INDEXFILE = Index.dat
+HIER_0_NAME = Slide zoom level
+HIER_0_COUNT = 1
+HIER_0_VAL_0_SECTION = LEVEL_0
+[DATAFILE]
+FILE_COUNT = 1
+FILE_0 = Data0000.dat
+[LEVEL_0]
+IMAGE_CONCAT_FACTOR = 0
+OVERLAP_X = 0
+OVERLAP_Y = 0
+MICROMETER_PER_PIXEL_X = {um}
+MICROMETER_PER_PIXEL_Y = {um}
+IMAGE_FILL_COLOR_BGR = {colour}
+DIGITIZER_WIDTH = {columns}
+DIGITIZER_HEIGHT = {rows}
+IMAGE_FORMAT = PNG
+"""
 WHOLE_SLIDE_IMAGE, EXPLICIT_LITTLE_ENDIAN = "1.2.840.10008.5.1.4.1.1.77.1.6", "1.2.840.10008.1.2.1"
 
 
@@ -121,3 +149,44 @@ def _element(group, number, kind, value):
 
 def _sequence(group, number, content):
     return _element(group, number, "SQ", struct.pack("<HHI", 0xFFFE, 0xE000, len(content)) + content)
+
+
+def write_ndpi(path, levels, spacing_um=0.5):
+    """A Hamamatsu slide: a JPEG for each level, which halves the one before, and one of the whole glass."""
+    pages = [*((level, 20.0 / 2**number) for number, level in enumerate(levels)), (levels[-1][::4, ::4], -1.0)]
+    with tifffile.TiffWriter(path) as writer:
+        for number, (pixels, lens) in enumerate(pages):
+            scale = {"resolution": (10_000 / spacing_um / 2**number,) * 2, "resolutionunit": "CENTIMETER"}
+            tags = [(65420, "H", 1, 1, True), (65421, "f", 1, lens, True)]
+            tags += [(number, "i", 1, 0, True) for number in (65422, 65423, 65424)]  # where the scan lies on the glass
+            shared = {"photometric": "rgb", "metadata": None, "extratags": tags, "compression": "jpeg"}
+            writer.write(pixels, rowsperstrip=pixels.shape[0], **shared, **scale)
+
+
+def write_mrxs(path, tiles, grid, spacing_um=0.25, fill=(250, 240, 230)):
+    """A MIRAX slide of a grid of (rows, columns) tiles of one size, {(row, column): pixels}, of which some are missing.
+
+    It has one level. The file of the slide's name is a mere picture; the slide lies in the folder beside it.
+    """
+    rows, columns = next(iter(tiles.values())).shape[:2]
+    data, records = b"", b""
+    for (row, column), pixels in sorted(tiles.items()):
+        content = io.BytesIO()
+        Image.fromarray(pixels).save(content, "PNG")
+        records += struct.pack("<4i", row * grid[1] + column, len(data), len(content.getvalue()), 0)
+        data += content.getvalue()
+    folder = path.with_suffix("")
+    folder.mkdir()
+    path.write_bytes(b"a picture of the glass")
+    (folder / "Data0000.dat").write_bytes(data)
+    (folder / "Index.dat").write_bytes(_mirax_index(len(tiles), records))
+    colour = fill[0] | fill[1] << 8 | fill[2] << 16
+    text = MIRAX.format(grid=grid, rows=rows, columns=columns, um=spacing_um, colour=colour)
+    (folder / "Slidedat.ini").write_text(text, encoding="utf-8-sig")
+
+
+def _mirax_index(count, records):
+    """Version and id; where the list of levels is; of each level, where its page is; the page."""
+    head = b"01.02" + b"X1"
+    places = [len(head) + 8 + 4 * n for n in (0, 1, 3)]
+    return head + struct.pack("<7i", places[0], 0, places[1], 0, places[2], count, 0) + records

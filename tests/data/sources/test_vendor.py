@@ -9,7 +9,7 @@ from data.patches.grid import Box, blocks, whole
 from data.sources import ScaledSource, SourceError, open_source, vendor
 from data.sources.vendor import dicom_files
 from tests.slides import halved, noise, pyramid
-from tests.vendor_slides import write_dicom, write_scn, write_svs
+from tests.vendor_slides import write_dicom, write_mrxs, write_ndpi, write_scn, write_svs
 
 WHITE = np.full(3, 255, np.uint8)
 
@@ -115,6 +115,28 @@ def test_files_of_two_dicom_slides_in_a_folder_are_an_error_and_other_files_are_
     write_dicom(tmp_path / "slide", [noise(32, 32, 3)], series="1.2.4")
     with pytest.raises(SourceError, match=r"slide holds .* several slides \(1\.2\.3\.1\.dcm and 1\.2\.4\.1\.dcm\)"):
         open_source(path)
+
+
+def test_an_ndpi_reads_as_its_jpegs_decode(tmp_path):
+    path, plain = tmp_path / "slide.ndpi", tmp_path / "same.tif"  # as which tifffile does not take it for one
+    write_ndpi(path, pyramid(noise(256, 384, 3), 2))
+    plain.write_bytes(path.read_bytes())
+    levels = [tifffile.imread(plain, key=number) for number in (0, 1)]
+    with open_source(path) as source:
+        assert source.spacing_um == (0.5, 0.5)
+        assert source.level_shapes[:2] == ((256, 384), (128, 192))
+        for number, level in enumerate(levels):
+            for box in random_boxes(level.shape[:2]):
+                np.testing.assert_array_equal(source.read(box, number), level[box.slices])
+
+
+def test_a_mirax_slide_is_its_scanned_tiles_over_its_fill_colour(tmp_path):
+    fill, tiles = (250, 240, 230), {place: noise(32, 48, 3, seed=sum(place)) for place in [(2, 1), (2, 3), (4, 2)]}
+    write_mrxs(tmp_path / "slide.mrxs", tiles, grid=(6, 5), fill=fill)
+    image = np.full((6 * 32, 5 * 48, 3), fill, np.uint8)
+    for (row, column), pixels in tiles.items():
+        image[row * 32 : (row + 1) * 32, column * 48 : (column + 1) * 48] = pixels
+    assert_reads(tmp_path / "slide.mrxs", [image[2 * 32 : 5 * 32, 48 : 4 * 48]])  # rows 2 to 4, columns 1 to 3
 
 
 @pytest.mark.parametrize(("text", "said"), [(None, None), (0.499, 0.499), (352.9, None)])
