@@ -10,7 +10,7 @@ _C.SEED = 42  # seed of folds, weights, order and augmentation
 
 # ---------------------------------------------------------------------------------------------------------------- cases
 _C.DATASETS = Cn()
-_C.DATASETS.LAYOUT = "slides"  # how cases lie on disk: 'slides' (a folder of TIFFs) or 'pairs' (images and masks)
+_C.DATASETS.LAYOUT = "slides"  # how cases lie on disk: 'slides' (a folder of them) or 'pairs' (images and masks)
 _C.DATASETS.WSI_FOLDER = (
     "data/datasets/slides"  # folder of the slides; for pairs, the folder that the patterns start from
 )

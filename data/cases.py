@@ -81,28 +81,28 @@ def _refuse_nothing(table: CaseTable, folder: Path) -> None:
 
 def list_slides(cfg: CfgNode, folder: Path, labels_csv: str) -> CaseTable:
     """Slides of a folder, by their names without endings, with the labels of a CSV or of a folder of masks."""
-    slides, loose = find_slides(folder)
+    slides, problems = find_slides(folder)
     table = _one_by_id(Case(case_id, path, group=case_id) for case_id, path in slides)
-    table.problems += [Failure(path.stem, path.name, LOOSE_DICOM) for path in loose]
+    table.problems += problems
     if labels_csv:
         return _join_run_lengths(cfg, table, Path(labels_csv))
     return _join_mask_files(table, Path(cfg.DATASETS.LABELS_FOLDER)) if cfg.DATASETS.LABELS_FOLDER else table
 
 
-def find_slides(folder: Path) -> tuple[list[tuple[str, Path]], list[Path]]:
-    """Ids and files of the slides in a folder; and DICOM files that lie loose in it.
+def find_slides(folder: Path) -> tuple[list[tuple[str, Path]], list[Failure]]:
+    """Ids and files of the slides in a folder, and what is wrong with others.
 
     The many files of a DICOM slide lie in a folder whose name is the id; any of them stands for all.
     """
-    slides, loose = [], []
+    slides, problems = [], []
     for path in sorted(path for path in folder.iterdir() if not path.name.startswith(".")):
         if path.is_dir():
             slides += [(path.name, file) for file in dicom_files(path)[:1]]
         elif path.suffix.lower() == ".dcm":
-            loose.append(path)
+            problems.append(Failure(path.stem, path.name, LOOSE_DICOM))
         elif path.suffix.lower() in SLIDE_ENDINGS:
             slides.append((id_of(path), path))
-    return slides, loose
+    return slides, problems
 
 
 def id_of(path: Path) -> str:
