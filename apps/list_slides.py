@@ -1,4 +1,4 @@
-"""Writes the sizes of a folder's slides as a table, to look at and to fill in: python -m apps.list_slides FOLDER CSV."""
+"""Writes the sizes of a folder's slides as a table: python -m apps.list_slides slides ids.csv."""
 
 import argparse
 import sys
@@ -35,8 +35,8 @@ def main(argv: Sequence[str]) -> int:
 def parse_args(argv: Sequence[str]) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(
-        description="List the slides of a folder with their sizes. Once the gaps in its column spacing_um are filled in, "
-        "the table may serve as DATASETS.ID_CSV."
+        description="List the slides of a folder with their sizes. Once the gaps in its column spacing_um are "
+        "filled in, the table may serve as DATASETS.ID_CSV."
     )
     parser.add_argument("folder", type=Path, help="folder of the slides")
     parser.add_argument("csv", type=Path, help="where to write the table")

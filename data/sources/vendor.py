@@ -24,8 +24,9 @@ class VendorSource(Source):
     """A slide in a scanner's own format as RGB over the background colour that it states, else over white.
 
     Where the file says which part of the slide was scanned, the image is that part, and all places count from its
-    corner. Raises SourceError, naming the file, for what openslide cannot read. At a level that is no whole number of
-    times smaller, openslide interpolates: pixels there are those of the file moved by less than a level-0 pixel.
+    corner; `scanned` is where it lies in the frame of the file. Raises SourceError, naming the file, for what openslide
+    cannot read. At a level that is no whole number of times smaller, openslide interpolates: pixels there are those of
+    the file moved by less than a level-0 pixel.
     """
 
     channels = 3
@@ -44,11 +45,11 @@ class VendorSource(Source):
 
     def _describe(self, properties: Mapping[str, str]) -> None:
         slide = self._slide
-        self._scanned = _scanned_part(properties, slide.dimensions[::-1])
-        is_part = self._scanned != whole(slide.dimensions[::-1])
+        self.scanned = _scanned_part(properties, slide.dimensions[::-1])
+        is_part = self.scanned != whole(slide.dimensions[::-1])
         self._downsamples = slide.level_downsamples
         self.level_shapes = tuple(
-            tuple(max(1, round(n / down)) for n in self._scanned.size) if is_part else size[::-1]
+            tuple(max(1, round(n / down)) for n in self.scanned.size) if is_part else size[::-1]
             for size, down in zip(slide.level_dimensions, self._downsamples, strict=True)
         )
         self._tiles = [
@@ -69,7 +70,7 @@ class VendorSource(Source):
         down = self._downsamples[level]
         row, column = (
             corner + self._to_whole(start * down - ROUNDING_NOISE)
-            for corner, start in zip(self._scanned.start, box.start, strict=True)
+            for corner, start in zip(self.scanned.start, box.start, strict=True)
         )
         with naming(f"{self.path.name} is damaged: {box} of level {level} does not decode"):
             region = self._slide.read_region((column, row), level, (box.size[1], box.size[0]))
@@ -89,8 +90,8 @@ def open_slide(path: Path) -> "openslide.OpenSlide":
     try:
         import openslide
     except (ImportError, OSError) as error:
-        hint = "python -m pip install -r requirements-openslide.txt"
-        raise SourceError(f"{path.name} needs openslide, which is missing here: {hint} ({error})") from error
+        install = "pip install --requirement requirements-openslide.txt --constraint constraints.txt"
+        raise SourceError(f"{path.name} needs openslide, which is missing here ({error}): {install}") from error
     try:
         return openslide.OpenSlide(path)
     except openslide.OpenSlideUnsupportedFormatError as error:

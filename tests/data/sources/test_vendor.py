@@ -202,5 +202,7 @@ def test_a_closed_slide_is_an_error_naming_it(tmp_path):
 def test_without_openslide_the_error_says_what_to_install(tmp_path, monkeypatch):
     write_svs(tmp_path / "slide.svs", [noise(64, 64, 3)])
     monkeypatch.setitem(sys.modules, "openslide", None)
-    with pytest.raises(SourceError, match=r"slide\.svs needs openslide.*pip install -r requirements-openslide\.txt"):
+    with pytest.raises(
+        SourceError, match=r"slide\.svs needs openslide.*pip install --requirement requirements-openslide\.txt"
+    ):
         open_source(tmp_path / "slide.svs")
