@@ -151,6 +151,26 @@ def _sequence(group, number, content):
     return _element(group, number, "SQ", struct.pack("<HHI", 0xFFFE, 0xE000, len(content)) + content)
 
 
+def write_philips(path, levels, spacing_um=0.25):
+    """A Philips TIFF: pixel sizes only in its XML, and levels that are padded to whole tiles."""
+    millimetres = [spacing_um / 1000 * 2**number for number in range(len(levels))]
+    spacings = [
+        f'<Attribute Name="DICOM_PIXEL_SPACING">&quot;{mm}&quot; &quot;{mm}&quot;</Attribute>' for mm in millimetres
+    ]
+    parts = "".join(f'<DataObject ObjectType="PixelDataRepresentation">{each}</DataObject>' for each in spacings)
+    sequence = f'<Attribute Name="PIIM_PIXEL_DATA_REPRESENTATION_SEQUENCE"><Array>{parts}</Array></Attribute>'
+    kind = '<Attribute Name="PIM_DP_IMAGE_TYPE">WSI</Attribute>'
+    image = f'<DataObject ObjectType="DPScannedImage">{kind}{spacings[0]}{sequence}</DataObject>'
+    images = f'<Attribute Name="PIM_DP_SCANNED_IMAGES"><Array>{image}</Array></Attribute>'
+    text = f'<?xml version="1.0" ?><DataObject ObjectType="DPUfsImport">{images}</DataObject>'
+    with tifffile.TiffWriter(path) as writer:
+        for number, level in enumerate(levels):
+            missing = [(0, -n % 64) for n in level.shape[:2]]
+            pixels = np.pad(level, [*missing, (0, 0)])
+            about = {"software": "Philips DP v1.0", "description": text} if number == 0 else {"subfiletype": 1}
+            writer.write(pixels, photometric="rgb", tile=(64, 64), metadata=None, **about)
+
+
 def write_ndpi(path, levels, spacing_um=0.5):
     """A Hamamatsu slide: a JPEG for each level, which halves the one before, and one of the whole glass."""
     pages = [*((level, 20.0 / 2**number) for number, level in enumerate(levels)), (levels[-1][::4, ::4], -1.0)]

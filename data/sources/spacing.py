@@ -10,6 +10,7 @@ Spacing = tuple[float, float]  # um along a row's and a column's axis: height, t
 TAG_UNITS = {2: 25_400.0, 3: 10_000.0}  # um in ResolutionUnit: inch, centimetre
 OME_UNITS = {"µm": 1.0, "μm": 1.0, "um": 1.0, "micron": 1.0, "nm": 1e-3, "mm": 1e3, "cm": 1e4, "m": 1e6}
 PLAUSIBLE_UM = (0.02, 30.0)  # a size outside is that of a screen or a printer (72 or 300 dpi), not of a microscope
+PHILIPS_MM = re.compile(r'Name="DICOM_PIXEL_SPACING"[^>]*>([^<]+)<')
 APERIO_MPP = re.compile(r"\|\s*MPP\s*=\s*(\d+(?:[.,]\d+)?)")
 
 
@@ -20,8 +21,8 @@ def plausible(row: float, column: float) -> Spacing | None:
 
 
 def read_spacing_um(file: tifffile.TiffFile, page: tifffile.TiffPage) -> Spacing | None:
-    """Pixel size in um from OME metadata, Aperio's text or a page's tags, the first plausible one; else None."""
-    return _ome(file) or _aperio(page) or _tags(page)
+    """Pixel size in um from OME metadata, a scanner's text or a page's tags, the first plausible one; else None."""
+    return _ome(file) or _aperio(page) or _philips(file) or _tags(page)
 
 
 def _ome(file: tifffile.TiffFile) -> Spacing | None:
@@ -37,6 +38,14 @@ def _aperio(page: tifffile.TiffPage) -> Spacing | None:
     found = APERIO_MPP.search(page.description) if page.description.startswith("Aperio") else None
     um = float(found[1].replace(",", ".")) if found else 0.0
     return plausible(um, um)
+
+
+def _philips(file: tifffile.TiffFile) -> Spacing | None:
+    """The least of the pixel sizes that are stated, one a level, in mm: that of level 0."""
+    found = PHILIPS_MM.findall(file.philips_metadata or "")
+    texts = (text.replace("&quot;", " ").replace('"', " ").split() for text in found)
+    sizes = [(float(row), float(column)) for row, column in texts]
+    return plausible(*(1000 * mm for mm in min(sizes))) if sizes else None
 
 
 def _tags(page: tifffile.TiffPage) -> Spacing | None:

@@ -1,8 +1,12 @@
+import numpy as np
 import pytest
 import tifffile
+from openslide import OpenSlide
 
+from data.patches.grid import whole
 from data.sources import open_source
-from tests.slides import noise, write_ome
+from tests.slides import noise, pyramid, write_ome
+from tests.vendor_slides import write_philips
 
 APERIO = "Aperio Image Library v11.2.1 \r\n46000x32914 [0,100 46000x32914] (256x256) JPEG/RGB Q=30|AppMag = 20"
 
@@ -89,3 +93,15 @@ def test_a_text_without_a_plausible_pixel_size_of_aperio_leaves_it_to_the_tags(t
     tifffile.imwrite(path, noise(8, 8, 3), photometric="rgb", description=text, metadata=None, **tags)
     with open_source(path) as source:
         assert source.spacing_um == pytest.approx((1.0, 1.0))
+
+
+def test_the_pixel_size_and_the_true_levels_of_a_philips_tiff_are_in_its_xml(tmp_path):
+    path, levels = tmp_path / "slide.tiff", pyramid(noise(256, 320, 3), 4)
+    write_philips(path, levels, spacing_um=0.2526)
+    with open_source(path) as source, OpenSlide(path) as second:
+        assert source.spacing_um == pytest.approx((0.2526, 0.2526))
+        assert float(second.properties["openslide.mpp-x"]) == pytest.approx(0.2526)
+        assert source.level_shapes == tuple(level.shape[:2] for level in levels)
+        assert source.level_shapes == tuple(size[::-1] for size in second.level_dimensions)
+        for number, level in enumerate(levels):
+            np.testing.assert_array_equal(source.read(whole(level.shape[:2]), number), level)
