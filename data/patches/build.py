@@ -1,8 +1,8 @@
 """From cases to fastai's DataLoaders, one pair of training and validation loaders a fold."""
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from fastai.data.core import DataLoaders
 from fastai.data.load import DataLoader
@@ -25,7 +25,8 @@ log = logging.getLogger(__name__)
 class TrainingSet:
     """Samples of all usable cases and what prediction has to know of them: mean and std by channel, pixel size in um.
 
-    A case of nothing but glass is usable and has no samples.
+    `foreground` is the area of each case's objects in pixels of the network's image. A case of nothing but glass is
+    usable and has no samples.
     """
 
     samples: Sequence[Sample]
@@ -33,6 +34,7 @@ class TrainingSet:
     std: list[float]
     spacing_um: float | None = None
     case_ids: frozenset[str] = frozenset()
+    foreground: Mapping[str, float] = field(default_factory=dict)
 
     def of(self, case_ids: set[str]) -> list[Sample]:
         """The samples of some cases."""
@@ -60,18 +62,25 @@ def _tiles(cfg: CfgNode, cases: Sequence[Case], failures: Failures) -> TrainingS
     samples = [
         TileSample(row.tile, row.id, folder.images / row.tile, folder.masks / row.tile) for row in rows if row.id in ids
     ]
-    return TrainingSet(samples, card["mean"], card["std"], card["spacing_um"], frozenset(ids))
+    foreground = dict.fromkeys((row.id for row in rows), 0.0)
+    for row in rows:
+        foreground[row.id] += row.foreground * folder.size**2
+    return TrainingSet(samples, card["mean"], card["std"], card["spacing_um"], frozenset(ids), foreground)
 
 
 def _patches(cfg: CfgNode, cases: Sequence[Case], failures: Failures) -> TrainingSet:
     reader, scale = build_reader(cfg), build_scale(cfg)
     samples: list[Sample] = []
+    foreground: dict[str, float] = {}
     statistics = PixelStatistics()
     for case in cases:
         with failures.guard(case.id, case.image.name):
-            samples += list_patches(case, reader, scale, cfg.INPUT.SIZE_TRAIN, cfg.TILES.OVERLAP, statistics)
+            own, foreground[case.id] = list_patches(
+                case, reader, scale, cfg.INPUT.SIZE_TRAIN, cfg.TILES.OVERLAP, statistics
+            )
+            samples += own
     ids = frozenset(sample.case_id for sample in samples)
-    return TrainingSet(samples, statistics.mean, statistics.std, cfg.TILES.SPACING_UM or None, ids)
+    return TrainingSet(samples, statistics.mean, statistics.std, cfg.TILES.SPACING_UM or None, ids, foreground)
 
 
 def build_folds(cfg: CfgNode, cases: Sequence[Case], data: TrainingSet) -> dict[str, int]:
@@ -85,7 +94,7 @@ def build_folds(cfg: CfgNode, cases: Sequence[Case], data: TrainingSet) -> dict[
     if cfg.DATASETS.FOLD_GROUPS:
         fold_of = fixed_folds(learnt, cfg.DATASETS.FOLD_GROUPS)
     else:
-        fold_of = assign_folds(learnt, cfg.SOLVER.N_FOLDS, cfg.SEED)
+        fold_of = assign_folds(learnt, cfg.SOLVER.N_FOLDS, cfg.SEED, data.foreground)
     folds = cfg.SOLVER.FOLDS or sorted(set(fold_of.values()))
     for fold in folds:
         inside = sum(own == fold for own in fold_of.values())

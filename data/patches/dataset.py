@@ -1,5 +1,6 @@
 """Samples to learn from, as tensors: tiles on disk, or patches read from the images of pairs."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,17 +77,18 @@ class PatchSample:
 
 def list_patches(
     case: Case, reader: CaseReader, scale: Scale, size: int, overlap_px: int, statistics: PixelStatistics
-) -> list[PatchSample]:
-    """Patches of a grid over one case, whose pixels are added to `statistics`.
+) -> tuple[list[PatchSample], float]:
+    """Patches of a grid over one case, whose pixels are added to `statistics`, and its foreground in their pixels.
 
     Image and labels are read whole once, so that a damaged one raises SourceError or RleError here.
     """
     with reader.open_both(case) as (source, labels):
         shape = scale.shape_of(source)
-        labels.read(whole(labels.shape))
+        classes = labels.read(whole(labels.shape))
         statistics.add_pixels(ScaledSource(source, shape).read(whole(shape)))
     grid = Grid(shape, (size,) * len(shape), (overlap_px,) * len(shape))
-    return [PatchSample(f"{case.id}_{number}", case, box, shape, reader) for number, box in enumerate(grid)]
+    foreground = float(((classes > 0) & (classes != IGNORE)).mean()) * math.prod(shape)
+    return [PatchSample(f"{case.id}_{number}", case, box, shape, reader) for number, box in enumerate(grid)], foreground
 
 
 class PatchDataset:

@@ -100,6 +100,15 @@ def test_folds_follow_the_config(tmp_path):
     assert training_set(cfg)[1] == {"a": 0, "b": 0, "c": 0, "d": 1}
 
 
+def test_the_area_of_objects_is_known_by_case_for_pairs_and_for_slides(tmp_path):
+    (tmp_path / "slides").mkdir()
+    for cfg, cells in ((pairs_cfg(tmp_path), 64 * 96), (slides_cfg(tmp_path / "slides"), 4 * 32 * 32)):
+        data, _ = training_set(cfg)
+        assert data.foreground.keys() == set(NAMES)
+        for area in data.foreground.values():
+            assert 0.4 * cells < area < 0.8 * cells
+
+
 def test_a_fold_without_cases_is_an_error_before_anything_slow(tmp_path):
     cfg = pairs_cfg(tmp_path, DATASETS_FOLD_GROUPS=[["a", "b", "c", "d"], ["e"]], SOLVER_FOLDS=[1])
     with pytest.raises(ValueError, match="fold 1 has no validation cases"):

@@ -112,7 +112,7 @@ def pair(tmp_path, shape=(70, 90)):
 
 def listed(case, size=32, overlap=0, reduction=1.0, statistics=None, **options):
     reader = build_reader(make_cfg(**options))
-    return list_patches(case, reader, Scale(reduction), size, overlap, statistics or PixelStatistics())
+    return list_patches(case, reader, Scale(reduction), size, overlap, statistics or PixelStatistics())[0]
 
 
 def test_patches_of_a_pair_put_together_are_the_pair(tmp_path):
@@ -153,6 +153,12 @@ def test_listing_counts_each_pixel_of_the_image_once(tmp_path):
     listed(case, overlap=16, statistics=statistics)
     np.testing.assert_allclose(statistics.mean, image.mean((0, 1)) / 255, atol=1e-5)
     np.testing.assert_allclose(statistics.std, image.std((0, 1)) / 255, atol=1e-5)
+
+
+def test_listing_tells_the_foreground_in_pixels_of_the_patches(tmp_path):
+    case, _, mask = pair(tmp_path)
+    _, foreground = list_patches(case, build_reader(make_cfg()), Scale(2.0), 32, 16, PixelStatistics())
+    assert foreground == pytest.approx(mask.sum() / 4)
 
 
 def test_a_damaged_image_or_mask_is_found_when_patches_are_listed(tmp_path):

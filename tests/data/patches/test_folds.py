@@ -1,5 +1,7 @@
+import random
 from collections import Counter
 
+import numpy as np
 import pytest
 
 from data.patches.folds import assign_folds, fixed_folds
@@ -28,11 +30,48 @@ def test_folds_are_balanced_by_cases(seed):
     assert sorted(sizes.values()) == [2, 2, 3, 3]
 
 
+def spread(fold_of, weights):
+    """Largest and smallest sum of a fold, each over the mean of the folds."""
+    sums = Counter()
+    for case, fold in fold_of.items():
+        sums[fold] += weights[case]
+    mean = sum(sums.values()) / len(sums)
+    return max(sums.values()) / mean, min(sums.values()) / mean
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_folds_are_even_in_foreground_and_still_in_cases(seed):
+    alone = {str(n): str(n) for n in range(12)}
+    foreground = {str(n): float(area) for n, area in enumerate([90, 80, 70, 60, 40, 30, 20, 10, 0, 0, 0, 0])}
+    fold_of = assign_folds(alone, 4, seed, foreground)
+    assert spread(fold_of, foreground) == (1, 1)  # 90 + 10, 80 + 20, 70 + 30, 60 + 40, each with a slide of none
+    assert spread(fold_of, dict.fromkeys(alone, 1)) == (1, 1)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_folds_of_unequal_groups_are_even_in_cases_and_foreground(seed):
+    chance = random.Random(0)
+    of_case = {f"{patient}_{n}": str(patient) for patient in range(30) for n in range(chance.randint(1, 20))}
+    foreground = {case: chance.lognormvariate(0, 1) for case in of_case}
+    blind, seeing = assign_folds(of_case, 5, seed), assign_folds(of_case, 5, seed, foreground)
+    assert max(spread(seeing, dict.fromkeys(of_case, 1))) < 1.1
+    assert np.ptp(spread(seeing, foreground)) < 0.15 < 0.25 < np.ptp(spread(blind, foreground))
+
+
+def test_foreground_has_no_say_where_each_group_is_a_fold():
+    groups = {name: name for name in "abcd"}
+    foreground = dict(zip("abcd", [5.0, 0.0, 9.0, 1.0], strict=True))
+    assert assign_folds(groups, 4, 3, foreground) == assign_folds(groups, 4, 3)
+
+
 def test_the_seed_alone_decides():
     alone = {str(n): str(n) for n in range(20)}
     backwards = dict(reversed(alone.items()))
     assert assign_folds(alone, 4, 1) == assign_folds(backwards, 4, 1)
     assert assign_folds(alone, 4, 1) != assign_folds(alone, 4, 2)
+    foreground = {name: float(name) for name in alone}
+    assert assign_folds(alone, 4, 1, foreground) == assign_folds(backwards, 4, 1, foreground)
+    assert assign_folds(alone, 4, 1, foreground) != assign_folds(alone, 4, 2, foreground)
 
 
 def test_fewer_groups_than_folds_is_an_error_that_counts_them():
