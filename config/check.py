@@ -16,7 +16,6 @@ CHOICES = {
     ],
     "MODEL.ACTIVATION": ["sigmoid", "None"],
     "DATASETS.LAYOUT": ["slides", "pairs"],
-    "DATASETS.GROUP_BY": ["group", "id"],
     "TEST.ENGINE": ["auto", "torch", "bf16", "fp16", "compile", "onnx", "openvino"],
     "TEST.TTA": ["none", "flips", "dihedral"],
     "SOLVER.LOSS_FUNCTION_NAME": [
@@ -162,6 +161,8 @@ def _training(cfg: CfgNode) -> Iterator[str]:
     data = cfg.DATASETS
     if cfg.TEST.SPLIT and not data.ID_CSV:
         yield f"TEST.SPLIT is {cfg.TEST.SPLIT!r} but DATASETS.ID_CSV, which holds the splits, is empty"
+    if data.GROUP_BY not in ("group", "id") and not data.ID_CSV:
+        yield f"DATASETS.GROUP_BY is {data.GROUP_BY!r}, but DATASETS.ID_CSV, which would have that column, is empty"
     if cfg.SOLVER.BATCH_SIZE == 1 and cfg.MODEL.ARCHITECTURE.startswith("UneXt"):
         yield "SOLVER.BATCH_SIZE is 1; UneXt normalises over a batch of at least 2"
     folds = len(data.FOLD_GROUPS) or cfg.SOLVER.N_FOLDS

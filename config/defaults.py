@@ -19,8 +19,10 @@ _C.DATASETS.RLE_COLUMN = "encoding"  # column of LABELS_CSV that holds the run l
 _C.DATASETS.LABELS_FOLDER = ""  # slides: folder of mask images named like the slides, used in place of LABELS_CSV
 _C.DATASETS.IMAGES = "images/{name}.*"  # pairs: pattern of the images; {name} and, if there, {group} make the id
 _C.DATASETS.MASKS = "masks/{name}.*"  # pairs: pattern of the masks
-_C.DATASETS.ID_CSV = ""  # ids to use; optional columns group, split and spacing_um (um at level 0); empty: all found
-_C.DATASETS.GROUP_BY = "group"  # 'group': cases of one group (patient, video) share a fold; 'id': each is its own group
+_C.DATASETS.ID_CSV = ""  # ids to use; may have columns group, split (train, valid, test) and spacing_um (um at level 0); empty: all found
+_C.DATASETS.GROUP_BY = (
+    "group"  # column of ID_CSV whose equal values share a fold (patient, video); 'id': each case alone
+)
 _C.DATASETS.FOLD_GROUPS = []  # groups of each fold, [['1', '3'], ['2', '5']]; empty: drawn with SEED
 _C.DATASETS.CLASSES = ["object"]  # names of the classes, one output channel each
 _C.DATASETS.MASK_THRESHOLD = 0  # mask images: a pixel of at least this value is foreground; 0: pixel values are classes

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 SLIDE_ENDINGS = (".tif", ".tiff", *ENDINGS)
 LOOSE_DICOM = "lies loose; put the DICOM files of a slide into a folder of their own, whose name is the id"
+SPLITS = ["train", "valid", "test"]
 NO_IMAGE = "has no image of this id beside it"  # a table for training may serve to test a few of its slides
 
 
@@ -48,9 +49,13 @@ class CaseTable:
 
 
 def list_cases(cfg: CfgNode) -> CaseTable:
-    """Cases to learn from; one without labels is a problem, one of the split 'test' is left out."""
+    """Cases to learn from and to validate; one without labels is a problem, one of the split 'test' is left out.
+
+    Raises ValueError for an unknown split, and for a group with cases in several splits.
+    """
     labels_csv = "" if cfg.DATASETS.LABELS_FOLDER else cfg.DATASETS.LABELS_CSV
     table = LAYOUTS[cfg.DATASETS.LAYOUT](cfg, Path(cfg.DATASETS.WSI_FOLDER), labels_csv)
+    _check_splits(cfg, table)
     table = _join_ids(cfg, table, lambda split: split != "test")
     _refuse_nothing(table, Path(cfg.DATASETS.WSI_FOLDER))
     unlabelled = [case for case in table.cases if case.labels is None]
@@ -193,15 +198,15 @@ def _row_problems(rows: "pd.DataFrame", path: Path, classes: list[str], ids: set
 def _join_ids(cfg: CfgNode, table: CaseTable, wanted: Callable[[str], bool]) -> CaseTable:
     """Keep the cases of DATASETS.ID_CSV whose split is wanted, with their group, and name the ids that have no file."""
     if cfg.DATASETS.ID_CSV:
-        table = _join_rows(table, Path(cfg.DATASETS.ID_CSV), wanted)
+        table = _join_rows(table, Path(cfg.DATASETS.ID_CSV), cfg.DATASETS.GROUP_BY, wanted)
     table.cases = [case for case in table.cases if wanted(case.split)]
     if cfg.DATASETS.GROUP_BY == "id":
         table.cases = [replace(case, group=case.id) for case in table.cases]
     return table
 
 
-def _join_rows(table: CaseTable, path: Path, wanted: Callable[[str], bool]) -> CaseTable:
-    every = read_table(path, ["id"])
+def _join_rows(table: CaseTable, path: Path, group_by: str, wanted: Callable[[str], bool]) -> CaseTable:
+    every = read_ids(path, group_by)
     doubled = set(every["id"][every["id"].duplicated()])
     rows = {row["id"]: row for row in every.to_dict("records") if wanted(row.get("split") or "")}
     found = {case.id for case in table.cases} | {problem.id for problem in table.problems}
@@ -209,8 +214,9 @@ def _join_rows(table: CaseTable, path: Path, wanted: Callable[[str], bool]) -> C
     problems += [Failure(row_id, path.name, "has no image file") for row_id in rows if row_id not in found]
     problems += [Failure(row_id, path.name, "is named by several rows") for row_id in rows if row_id in doubled]
     usable = [case for case in table.cases if case.id in rows and case.id not in doubled]
-    joined = CaseTable([_with_row(case, rows[case.id]) for case in usable], problems)
-    return _join_spacings(joined, path)
+    joined = [_with_row(case, rows[case.id], group_by) for case in usable]
+    problems += [Failure(case.id, path.name, f"has no {group_by}") for case in joined if not case.group]
+    return _join_spacings(CaseTable([case for case in joined if case.group], problems), path)
 
 
 def _join_spacings(table: CaseTable, path: Path) -> CaseTable:
@@ -249,5 +255,35 @@ def _number(text: str) -> float:
         return math.nan
 
 
-def _with_row(case: Case, row: dict) -> Case:
-    return replace(case, group=row.get("group") or case.group, split=row.get("split") or case.split)
+def read_ids(path: Path, group_by: str) -> "pd.DataFrame":
+    """The table of ids; raises TableError where it lacks the column that groups are made of."""
+    return read_table(path, ["id"] if group_by == "group" else ["id", group_by])
+
+
+def _with_row(case: Case, row: dict, group_by: str) -> Case:
+    group = row.get("group") or case.group if group_by == "group" else row[group_by]
+    return replace(case, group=group, split=row.get("split") or case.split)
+
+
+def _check_splits(cfg: CfgNode, table: CaseTable) -> None:
+    """Raise ValueError for a split of DATASETS.ID_CSV that is unknown, and for a group with cases in several splits."""
+    if not cfg.DATASETS.ID_CSV:
+        return
+    path, group_by = Path(cfg.DATASETS.ID_CSV), cfg.DATASETS.GROUP_BY
+    own_group = {case.id: case.group for case in table.cases}
+    splits: dict[str, dict[str, str]] = {}
+    for row in read_ids(path, group_by).drop_duplicates("id", keep=False).to_dict("records"):
+        split = row.get("split") or "train"
+        if split not in SPLITS:
+            raise ValueError(f"{path.name} has split {split!r} for {row['id']}; choose of {SPLITS}")
+        group = row.get(group_by) or own_group.get(row["id"])
+        if group:
+            splits.setdefault(group, {})[split] = row["id"]
+    for group, members in splits.items():
+        if len(members) > 1:
+            raise ValueError(_parted(path, group, members))
+
+
+def _parted(path: Path, group: str, members: dict[str, str]) -> str:
+    where = ", ".join(f"{case_id} in {split!r}" for split, case_id in sorted(members.items()))
+    return f"{path.name} parts group {group!r}: {where}; give its cases one split, or set DATASETS.GROUP_BY id"

@@ -133,6 +133,7 @@ def test_a_folder_option_must_name_a_folder(tmp_path):
         (["DATASETS.CLASSES", "[1]"], "names must be texts"),
         (["DATASETS.MASK_THRESHOLD", "9", "DATASETS.MASK_VALUES", "[[1]]"], "makes one class"),
         (["TEST.SPLIT", "test"], r"DATASETS\.ID_CSV, which holds the splits, is empty"),
+        (["DATASETS.GROUP_BY", "patient"], r"'patient', but DATASETS\.ID_CSV, which would have"),
         (["SOLVER.BATCH_SIZE", "1"], "at least 2"),
     ],
 )

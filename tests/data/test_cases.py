@@ -212,6 +212,46 @@ def test_each_case_may_be_its_own_group(tmp_path):
     assert [case.group for case in list_cases(cfg).cases] == ["a", "b"]
 
 
+def test_any_column_of_the_id_table_may_group_the_cases(tmp_path):
+    touch(tmp_path / "slides", "a.tif", "b.tif", "c.tif")
+    csv = "id,encoding\na,1 2\nb,1 2\nc,1 2\n"
+    cfg = slides_cfg(tmp_path, csv, "id,group,patient\na,x,007\nb,y,007\nc,z,\n", DATASETS_GROUP_BY="patient")
+    table = list_cases(cfg)
+    assert [(case.id, case.group) for case in table.cases] == [("a", "007"), ("b", "007")]
+    assert problems(table) == [("c", "ids.csv", "has no patient")]
+
+
+def test_a_column_to_group_by_that_the_id_table_lacks_is_an_error(tmp_path):
+    touch(tmp_path / "slides", "a.tif")
+    with pytest.raises(TableError, match=r"ids\.csv has no column \['patient'\]; it has \['id', 'group'\]"):
+        list_cases(slides_cfg(tmp_path, "id,encoding\na,1 2\n", "id,group\na,x\n", DATASETS_GROUP_BY="patient"))
+
+
+@pytest.mark.parametrize("splits", [("train", "test"), ("", "valid"), ("valid", "test")])
+def test_a_group_with_cases_in_two_splits_is_an_error_naming_both(tmp_path, splits):
+    touch(tmp_path / "slides", "a.tif", "b.tif")
+    csv, ids_csv = "id,encoding\na,1 2\nb,1 2\n", "id,group,split\na,p,{}\nb,p,{}\n".format(*splits)
+    with pytest.raises(ValueError, match=r"ids\.csv parts group 'p': ") as error:
+        list_cases(slides_cfg(tmp_path, csv, ids_csv))
+    assert f"a in {splits[0] or 'train'!r}" in str(error.value)
+    assert f"b in {splits[1]!r}" in str(error.value)
+    assert len(list_cases(slides_cfg(tmp_path, csv, ids_csv, DATASETS_GROUP_BY="id")).cases) == 2 - ("test" in splits)
+
+
+def test_frames_of_a_video_in_train_and_test_are_an_error_though_no_column_names_the_video(tmp_path):
+    touch(tmp_path, "v1/f1.png", "v1/f2.png")
+    (tmp_path / "ids.csv").write_text("id,split\nv1_f1,train\nv1_f2,test\n")
+    cfg = pairs_cfg(tmp_path, DATASETS_IMAGES="{group}/{name}.png", DATASETS_ID_CSV=str(tmp_path / "ids.csv"))
+    with pytest.raises(ValueError, match="parts group 'v1': v1_f2 in 'test', v1_f1 in 'train'"):
+        list_cases(cfg)
+
+
+def test_a_split_of_another_name_is_not_taken_for_training(tmp_path):
+    touch(tmp_path / "slides", "a.tif")
+    with pytest.raises(ValueError, match=r"ids\.csv has split 'val' for a; choose of \['train', 'valid', 'test'\]"):
+        list_cases(slides_cfg(tmp_path, "id,encoding\na,1 2\n", "id,split\na,val\n"))
+
+
 def test_pairs_are_matched_by_name(tmp_path):
     touch(
         tmp_path, "images/x1.png", "images/x2.JPG", "images/x3.png", "masks/x1.png", "masks/x2.bmp", "images/._x1.png"
