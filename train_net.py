@@ -30,7 +30,9 @@ def main(argv: Sequence[str]) -> int:
     args = parse_args(argv, "Train a network by folds and tune its threshold on whole cases out of fold.")
     cfg, mistakes = read_cfg(args.config_file, args.options)
     tiles = ["DATASETS.TRAIN_FOLDER"] * (cfg.DATASETS.LAYOUT == "slides")
-    check_cfg(cfg, ["DATASETS.WSI_FOLDER", "DATASETS.ID_CSV", *tiles, *label_options(cfg)], mistakes)
+    check_cfg(
+        cfg, ["DATASETS.WSI_FOLDER", "DATASETS.ID_CSV", "DATASETS.FOLDS_CSV", *tiles, *label_options(cfg)], mistakes
+    )
     folder = Path(cfg.OUTPUT_DIR) / run_name(cfg)
     if (folder / "weights").exists():
         raise ConfigError([f"RUN_NAME: {folder} holds a trained run; choose another name or remove it"])
@@ -50,10 +52,11 @@ def train(cfg: CfgNode, run: Path) -> int:
 
 def train_folds(cfg: CfgNode, run: Path, failures: "Failures") -> int:
     """The steps of a run; returns the exit code."""
+    from data.patches.folds import validated_folds
     from model.callbacks.stop import TrainingError
 
     cases, data, fold_of = prepare(cfg, run, failures)
-    folds = cfg.SOLVER.FOLDS or sorted({fold_of[sample.case_id] for sample in data.samples})
+    folds = cfg.SOLVER.FOLDS or validated_folds(fold_of[sample.case_id] for sample in data.samples)
     history: list[dict] = []
     try:
         for fold in folds:
@@ -80,6 +83,7 @@ def prepare(cfg: CfgNode, run: Path, failures: "Failures") -> "tuple[list[Case],
     """Usable cases, their samples and the fold of each id; what cannot work at all is a mistake of the config."""
     from data.cases import list_cases
     from data.patches.build import build_folds, build_training_set
+    from data.patches.folds import fold_cell
     from model.custom_models import build_model
     from model.torch_network import choose_engine
     from utils.tables import write_table
@@ -93,7 +97,7 @@ def prepare(cfg: CfgNode, run: Path, failures: "Failures") -> "tuple[list[Case],
         data = build_training_set(cfg, table.cases, failures)
         cases = [case for case in table.cases if case.id in data.case_ids]
         fold_of = build_folds(cfg, cases, data)
-    rows = [{"id": case.id, "group": case.group, "fold": fold_of[case.id]} for case in cases]
+    rows = [{"id": case.id, "group": case.group, "fold": fold_cell(fold_of[case.id])} for case in cases]
     write_table(run / "folds.csv", rows, ["id", "group", "fold"])
     return cases, data, fold_of
 

@@ -166,7 +166,7 @@ def _training(cfg: CfgNode) -> Iterator[str]:
     if cfg.SOLVER.BATCH_SIZE == 1 and cfg.MODEL.ARCHITECTURE.startswith("UneXt"):
         yield "SOLVER.BATCH_SIZE is 1; UneXt normalises over a batch of at least 2"
     folds = len(data.FOLD_GROUPS) or cfg.SOLVER.N_FOLDS
-    if not all(fold in range(folds) for fold in cfg.SOLVER.FOLDS):
+    if not data.FOLDS_CSV and not all(fold in range(folds) for fold in cfg.SOLVER.FOLDS):
         yield f"SOLVER.FOLDS is {cfg.SOLVER.FOLDS}; folds run from 0 to {folds - 1}"
 
 

@@ -23,6 +23,7 @@ _C.DATASETS.ID_CSV = ""  # ids to use; may have columns group, split (train, val
 _C.DATASETS.GROUP_BY = (
     "group"  # column of ID_CSV whose equal values share a fold (patient, video); 'id': each case alone
 )
+_C.DATASETS.FOLDS_CSV = ""  # folds.csv of another run, whose folds are taken over; goes before FOLD_GROUPS and N_FOLDS
 _C.DATASETS.FOLD_GROUPS = []  # groups of each fold, [['1', '3'], ['2', '5']]; empty: drawn with SEED
 _C.DATASETS.CLASSES = ["object"]  # names of the classes, one output channel each
 _C.DATASETS.MASK_THRESHOLD = 0  # mask images: a pixel of at least this value is foreground; 0: pixel values are classes
@@ -75,7 +76,7 @@ _C.MODEL.IN_CHANNELS = 3  # channels of the image
 # --------------------------------------------------------------------------------------------------------------- solver
 _C.SOLVER = Cn()
 _C.SOLVER.LOSS_FUNCTION_NAME = "bce_dice"  # a name of utils/losses.py
-_C.SOLVER.N_FOLDS = 4  # folds of the cross-validation
+_C.SOLVER.N_FOLDS = 4  # folds of the cross-validation; of no effect with FOLDS_CSV, FOLD_GROUPS or a split 'valid'
 _C.SOLVER.FOLDS = []  # folds to train, [0, 2]; empty: all
 _C.SOLVER.EPOCHS = 30  # passes over the training tiles
 _C.SOLVER.BATCH_SIZE = 8  # tiles a step

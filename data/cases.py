@@ -55,7 +55,8 @@ def list_cases(cfg: CfgNode) -> CaseTable:
     """
     labels_csv = "" if cfg.DATASETS.LABELS_FOLDER else cfg.DATASETS.LABELS_CSV
     table = LAYOUTS[cfg.DATASETS.LAYOUT](cfg, Path(cfg.DATASETS.WSI_FOLDER), labels_csv)
-    _check_splits(cfg, table)
+    if cfg.DATASETS.ID_CSV:
+        _check_splits(Path(cfg.DATASETS.ID_CSV), cfg.DATASETS.GROUP_BY, table.cases)
     table = _join_ids(cfg, table, lambda split: split != "test")
     _refuse_nothing(table, Path(cfg.DATASETS.WSI_FOLDER))
     unlabelled = [case for case in table.cases if case.labels is None]
@@ -260,17 +261,19 @@ def read_ids(path: Path, group_by: str) -> "pd.DataFrame":
     return read_table(path, ["id"] if group_by == "group" else ["id", group_by])
 
 
+def has_split(id_csv: str, split: str) -> bool:
+    """Whether the table of ids names a case of this split; an empty path has none."""
+    return bool(id_csv) and split in set(read_table(Path(id_csv), ["id"]).get("split", ()))
+
+
 def _with_row(case: Case, row: dict, group_by: str) -> Case:
     group = row.get("group") or case.group if group_by == "group" else row[group_by]
     return replace(case, group=group, split=row.get("split") or case.split)
 
 
-def _check_splits(cfg: CfgNode, table: CaseTable) -> None:
-    """Raise ValueError for a split of DATASETS.ID_CSV that is unknown, and for a group with cases in several splits."""
-    if not cfg.DATASETS.ID_CSV:
-        return
-    path, group_by = Path(cfg.DATASETS.ID_CSV), cfg.DATASETS.GROUP_BY
-    own_group = {case.id: case.group for case in table.cases}
+def _check_splits(path: Path, group_by: str, cases: list[Case]) -> None:
+    """Raise ValueError for a split that is unknown, and for a group with cases in several splits."""
+    own_group = {case.id: case.group for case in cases}
     splits: dict[str, dict[str, str]] = {}
     for row in read_ids(path, group_by).drop_duplicates("id", keep=False).to_dict("records"):
         split = row.get("split") or "train"

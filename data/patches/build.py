@@ -3,14 +3,15 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from fastai.data.core import DataLoaders
 from fastai.data.load import DataLoader
 from yacs.config import CfgNode
 
-from data.cases import Case
+from data.cases import Case, has_split
 from data.patches.dataset import PatchDataset, Sample, TileSample, list_patches
-from data.patches.folds import assign_folds, fixed_folds
+from data.patches.folds import NEVER, assign_folds, check_sides, listed_folds, reused_folds, validated_folds
 from data.patches.scale import build_scale
 from data.patches.statistics import PixelStatistics
 from data.patches.tiles import build_tile_folder, read_tiles
@@ -84,27 +85,26 @@ def _patches(cfg: CfgNode, cases: Sequence[Case], failures: Failures) -> Trainin
 
 
 def build_folds(cfg: CfgNode, cases: Sequence[Case], data: TrainingSet) -> dict[str, int]:
-    """Fold of each case id, by FOLD_GROUPS where the config lists them.
+    """Fold of each case id, or NEVER: by FOLDS_CSV, the split 'valid' of ID_CSV, FOLD_GROUPS or, without these, drawn.
 
     A case without samples joins its group, or the first fold. Raises ValueError where a side of a fold is empty.
     """
-    group_of = {case.id: case.group for case in cases}
-    sampled = {sample.case_id for sample in data.samples}
+    group_of, sampled = {case.id: case.group for case in cases}, {sample.case_id for sample in data.samples}
     learnt = {case_id: group for case_id, group in group_of.items() if case_id in sampled}
-    if cfg.DATASETS.FOLD_GROUPS:
-        fold_of = fixed_folds(learnt, cfg.DATASETS.FOLD_GROUPS)
+    if cfg.DATASETS.FOLDS_CSV:
+        fold_of = reused_folds(group_of, Path(cfg.DATASETS.FOLDS_CSV))
+    elif has_split(cfg.DATASETS.ID_CSV, "valid"):
+        if cfg.DATASETS.FOLD_GROUPS:
+            raise ValueError(f"{cfg.DATASETS.ID_CSV} has the split 'valid'; then leave DATASETS.FOLD_GROUPS empty")
+        fold_of = {case.id: 0 if case.split == "valid" else NEVER for case in cases}
+    elif cfg.DATASETS.FOLD_GROUPS:
+        fold_of = listed_folds(learnt, cfg.DATASETS.FOLD_GROUPS)
     else:
         fold_of = assign_folds(learnt, cfg.SOLVER.N_FOLDS, cfg.SEED, data.foreground)
-    folds = cfg.SOLVER.FOLDS or sorted(set(fold_of.values()))
-    for fold in folds:
-        inside = sum(own == fold for own in fold_of.values())
-        if inside in (0, len(fold_of)):
-            side = "validation" if inside == 0 else "training"
-            raise ValueError(
-                f"fold {fold} has no {side} cases; change DATASETS.FOLD_GROUPS, GROUP_BY or SOLVER.N_FOLDS"
-            )
+    folds = cfg.SOLVER.FOLDS or validated_folds(fold_of.values()) or [0]
+    check_sides(folds, fold_of, learnt)
     of_group = {group: fold_of[case_id] for case_id, group in learnt.items()}
-    return {case_id: of_group.get(group, folds[0]) for case_id, group in group_of.items()}
+    return {case_id: fold_of.get(case_id, of_group.get(group, folds[0])) for case_id, group in group_of.items()}
 
 
 def build_dataloaders(cfg: CfgNode, data: TrainingSet, fold_of: dict[str, int], fold: int) -> DataLoaders:

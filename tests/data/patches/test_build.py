@@ -7,6 +7,7 @@ from PIL import Image
 
 from data.cases import Case, list_cases
 from data.patches.build import TrainingSet, build_dataloaders, build_folds, build_training_set
+from data.patches.folds import NEVER
 from data.patches.statistics import PixelStatistics
 from data.patches.tiles import build_tile_folder, cut_case, describe_set, finish_tiles, start_tiles
 from data.sources.opening import build_reader
@@ -116,6 +117,41 @@ def test_a_fold_without_cases_is_an_error_before_anything_slow(tmp_path):
     cfg = pairs_cfg(tmp_path, DATASETS_FOLD_GROUPS=[["a", "b", "c", "d"], ["e"]], SOLVER_FOLDS=[0])
     with pytest.raises(ValueError, match="fold 0 has no training cases"):
         training_set(cfg)
+
+
+def with_ids(tmp_path, rows, **options):
+    (tmp_path / "ids.csv").write_text("id,split\n" + rows)
+    return pairs_cfg(tmp_path, DATASETS_ID_CSV=str(tmp_path / "ids.csv"), **options)
+
+
+def test_a_fixed_split_is_one_fold_that_learns_from_train_and_validates_valid(tmp_path, chance):
+    cfg = with_ids(tmp_path, "a,train\nb,valid\nc,\nd,test\n")
+    data, fold_of = training_set(cfg)
+    assert fold_of == {"a": NEVER, "b": 0, "c": NEVER}
+    dls = build_dataloaders(cfg, data, fold_of, 0)
+    sides = [{sample.case_id for sample in side.dataset.samples} for side in (dls.train, dls.valid)]
+    assert sides == [{"a", "c"}, {"b"}]
+
+
+def test_a_fixed_split_without_a_usable_case_to_validate_is_an_error(tmp_path):
+    cfg = with_ids(tmp_path, "a,train\nb,valid\nc,train\nd,train\n")
+    (tmp_path / "images/b.png").write_bytes(b"no picture")
+    cases, failures = list_cases(cfg).cases, Failures()
+    data = build_training_set(cfg, cases, failures)
+    with pytest.raises(ValueError, match="fold 0 has no validation cases"):
+        build_folds(cfg, [case for case in cases if case.id in data.case_ids], data)
+
+
+def test_a_fixed_split_and_groups_by_fold_contradict_each_other(tmp_path):
+    cfg = with_ids(tmp_path, "a,train\nb,valid\n", DATASETS_FOLD_GROUPS=[["a"], ["b"]])
+    with pytest.raises(ValueError, match=r"has the split 'valid'; then leave DATASETS\.FOLD_GROUPS empty"):
+        training_set(cfg)
+
+
+def test_the_folds_of_another_run_go_before_all_else(tmp_path):
+    (tmp_path / "folds.csv").write_text("id,group,fold\na,a,1\nb,b,0\nc,c,\nd,d,1\n")
+    options = {"DATASETS_FOLDS_CSV": str(tmp_path / "folds.csv"), "DATASETS_FOLD_GROUPS": [["a", "b"], ["c", "d"]]}
+    assert training_set(pairs_cfg(tmp_path, **options))[1] == {"a": 1, "b": 0, "c": NEVER, "d": 1}
 
 
 @pytest.fixture

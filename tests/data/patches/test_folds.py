@@ -4,7 +4,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from data.patches.folds import assign_folds, fixed_folds
+from data.patches.folds import NEVER, assign_folds, check_sides, listed_folds, reused_folds, validated_folds
+from utils.tables import TableError
 
 PATIENTS = {
     f"{patient}_{number}": patient
@@ -83,11 +84,56 @@ def test_leaving_one_out_gives_each_group_a_fold_of_its_own():
     assert sorted(assign_folds({name: name for name in "abcd"}, 4, 0).values()) == [0, 1, 2, 3]
 
 
-def test_fixed_folds_are_those_of_the_config_even_if_it_writes_numbers():
+def test_listed_folds_are_those_of_the_config_even_if_it_writes_numbers():
     videos = {"1_f": "1", "3_f": "3", "2_f": "2", "6_f": "6"}
-    assert fixed_folds(videos, [[1, "3"], [2, 5], ["6"]]) == {"1_f": 0, "3_f": 0, "2_f": 1, "6_f": 2}
+    assert listed_folds(videos, [[1, "3"], [2, 5], ["6"]]) == {"1_f": 0, "3_f": 0, "2_f": 1, "6_f": 2}
 
 
 def test_a_group_that_no_fold_names_is_an_error_naming_it():
     with pytest.raises(ValueError, match=r"names no fold for group \['9'\]; it has \['1', '2'\]"):
-        fixed_folds({"x": "1", "y": "9"}, [["1"], ["2"]])
+        listed_folds({"x": "1", "y": "9"}, [["1"], ["2"]])
+
+
+def folds_csv(tmp_path, text):
+    (tmp_path / "folds.csv").write_text(f"id,group,fold\n{text}")
+    return tmp_path / "folds.csv"
+
+
+def test_the_folds_of_a_table_are_taken_over_and_an_empty_one_is_never_validated(tmp_path):
+    path = folds_csv(tmp_path, "a,p,1\nb,p,1\nc,q,0\nd,r,\ngone,s,3\n")
+    fold_of = reused_folds({"a": "p", "b": "p", "c": "q", "d": "r"}, path)
+    assert fold_of == {"a": 1, "b": 1, "c": 0, "d": NEVER}
+    assert validated_folds(fold_of.values()) == [0, 1]
+
+
+def test_a_table_that_parts_a_group_is_an_error_naming_group_and_cases(tmp_path):
+    groups, path = {"a": "p", "b": "p"}, folds_csv(tmp_path, "a,x,1\nb,y,2\n")
+    with pytest.raises(
+        ValueError, match=r"folds\.csv parts group 'p': a in fold '1', b in fold '2'; give its cases one"
+    ):
+        reused_folds(groups, path)
+    with pytest.raises(ValueError, match="a in fold '1', b in fold ''"):
+        reused_folds(groups, folds_csv(tmp_path, "a,x,1\nb,y,\n"))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a,p,0\n", r"has no line for 1 cases: \['b'\]"),
+        ("a,p,0\nb,q,-1\n", "line 3 has fold '-1'; it must be 0, 1"),
+        ("a,p,0\nb,q,1.0\n", "line 3 has fold '1.0'"),
+        ("a,p,0\nb,q,1\na,p,0\n", "line 4 repeats a"),
+    ],
+)
+def test_a_table_of_folds_that_cannot_be_used_is_an_error_that_says_where(tmp_path, text, words):
+    with pytest.raises((ValueError, TableError), match=words):
+        reused_folds({"a": "p", "b": "q"}, folds_csv(tmp_path, text))
+
+
+def test_a_fold_with_an_empty_side_is_an_error():
+    fold_of = {"a": 0, "b": NEVER, "glass": 1}
+    check_sides([0], fold_of, ["a", "b"])
+    with pytest.raises(ValueError, match="fold 1 has no validation cases"):
+        check_sides([0, 1], fold_of, ["a", "b"])
+    with pytest.raises(ValueError, match="fold 0 has no training cases"):
+        check_sides([0], fold_of, ["a"])
