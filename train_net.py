@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from data.cases import Case
     from data.patches.build import TrainingSet
     from data.stitching.probability_map import ProbabilityMap
+    from data.writers.folds import FoldSummary
     from model.predictor import Predictor
     from utils.failures import Failures
 
@@ -56,6 +58,7 @@ def train_folds(cfg: CfgNode, run: Path, failures: "Failures") -> int:
     from model.callbacks.stop import TrainingError
 
     cases, data, fold_of = prepare(cfg, run, failures)
+    summaries = show_folds(run, cases, data, fold_of)
     folds = cfg.SOLVER.FOLDS or validated_folds(fold_of[sample.case_id] for sample in data.samples)
     history: list[dict] = []
     try:
@@ -70,7 +73,7 @@ def train_folds(cfg: CfgNode, run: Path, failures: "Failures") -> int:
     if not scored:
         log.error("no case could be predicted and scored; see %s", run / "failures.csv")
         return SOME_FAILED
-    dice = report(cfg, run, scored, maps, threshold, failures)
+    dice = report(cfg, run, scored, maps, threshold, summaries, failures)
     if failures.ids >= {case.id for case in scored}:
         log.error("no case could be scored; see %s", run / "failures.csv")
         return SOME_FAILED
@@ -83,10 +86,8 @@ def prepare(cfg: CfgNode, run: Path, failures: "Failures") -> "tuple[list[Case],
     """Usable cases, their samples and the fold of each id; what cannot work at all is a mistake of the config."""
     from data.cases import list_cases
     from data.patches.build import build_folds, build_training_set
-    from data.patches.folds import fold_cell
     from model.custom_models import build_model
     from model.torch_network import choose_engine
-    from utils.tables import write_table
 
     with config_mistakes():
         build_model(cfg)  # a wrong name or file is found before anything slow
@@ -97,9 +98,17 @@ def prepare(cfg: CfgNode, run: Path, failures: "Failures") -> "tuple[list[Case],
         data = build_training_set(cfg, table.cases, failures)
         cases = [case for case in table.cases if case.id in data.case_ids]
         fold_of = build_folds(cfg, cases, data)
-    rows = [{"id": case.id, "group": case.group, "fold": fold_cell(fold_of[case.id])} for case in cases]
-    write_table(run / "folds.csv", rows, ["id", "group", "fold"])
     return cases, data, fold_of
+
+
+def show_folds(run: Path, cases: "Sequence[Case]", data: "TrainingSet", fold_of: dict[str, int]) -> "list[FoldSummary]":
+    """Leave the folds in the run folder, as a table to reuse and as a picture; what each of them holds."""
+    from data.writers.folds import summarise_folds, write_folds
+
+    patches = Counter(sample.case_id for sample in data.samples)
+    summaries = summarise_folds(cases, fold_of, patches, data.foreground)
+    write_folds(run, cases, fold_of, summaries)
+    return summaries
 
 
 def train_fold(
@@ -196,12 +205,14 @@ def report(
     cases: "Sequence[Case]",
     maps: "dict[str, ProbabilityMap]",
     threshold: float,
+    folds: "Sequence[FoldSummary]",
     failures: "Failures",
 ) -> float:
     """Clean, score and draw the cases at the tuned threshold, write the run's report; the pooled Dice."""
     from data.scoring import pooled_confusion
     from data.sources.opening import build_reader
     from data.stitching.postprocess import clean_case
+    from data.writers.folds import score_folds, write_fold_scores
     from data.writers.results import Results, evaluate_case, write_results_report, write_scores
     from utils.report import Pictures
 
@@ -214,10 +225,11 @@ def report(
     write_scores(run / "scores.csv", scores, reader.classes)
     plots = [("Loss and Dice by epoch", run / "history.png"), ("Dice against threshold", run / "dice_threshold.png")]
     samples = [(path.stem.replace("_", " "), path) for path in sorted(run.glob("samples_fold*.png"))]
-    pictures = [Pictures("Training", plots), Pictures("Validation patches", samples)]
+    by_fold = write_fold_scores(run, score_folds(folds, scores))
+    more = [*by_fold, Pictures("Training", plots), Pictures("Validation patches", samples)]
     ids, failed, config = [case.id for case in cases], failures.rows, cfg.dump(sort_keys=False)
     title = f"Out-of-fold masks of {run.name}"
-    page = write_results_report(results, title, ids, scores, reader.classes, threshold, failed, config, pictures)
+    page = write_results_report(results, title, ids, scores, reader.classes, threshold, failed, config, more)
     log.info("report %s", page)
     return pooled_confusion(scores).dice
 

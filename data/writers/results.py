@@ -80,13 +80,13 @@ def write_results_report(
     threshold: float,
     failures: Sequence[Failure],
     config: str,
-    pictures: Sequence[Pictures] = (),
+    more: Sequence[Section] = (),
 ) -> Path:
     """Write report.html, one page that needs nothing else; returns its path."""
     sections: list[Section] = [_figures(case_ids, scores, threshold, failures)]
     if scores:
         sections += [_score_table(scores, classes)]
-    sections += [*_case_pictures(results, case_ids, scores), *pictures]
+    sections += [*_case_pictures(results, case_ids, scores), *more]
     if failures:
         rows = [(failure.id, failure.file, failure.message) for failure in failures]
         sections.append(Table("Cases that failed", ["id", "file", "message"], rows))
