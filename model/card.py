@@ -9,6 +9,7 @@ from typing import Any
 from yacs.config import CfgNode
 
 FORMAT = "glomeruli-segmentation 1"
+NO_EFFECT = ("OUTPUT_DIR", "RUN_NAME", "SOLVER.NUM_WORKERS")  # where and how a run computes, whatever it computes
 ENTRY = "card"  # the one entry of a file's metadata: of several entries the order is left to chance
 
 
@@ -18,7 +19,8 @@ class ModelCard:
 
     Mean and std are by channel, 0 to 1; the scale is a reduction of level 0 (0 if only
     a pixel size was asked for) and, where known, the pixel size in um;
-    the threshold is None until it was tuned out of fold; `config` is the run's whole config as YAML.
+    the threshold is None until it was tuned out of fold; `config` is the run's config as YAML, without what has no
+    effect on the weights, so that a run repeated elsewhere gives the same file.
     """
 
     architecture: str
@@ -48,8 +50,16 @@ def build_card(cfg: CfgNode, mean: Sequence[float], std: Sequence[float], spacin
         std=tuple(std),
         reduction=0.0 if cfg.TILES.SPACING_UM else cfg.TILES.REDUCTION,
         spacing_um=spacing_um,
-        config=cfg.dump(sort_keys=False),
+        config=_with_effect(cfg).dump(sort_keys=False),
     )
+
+
+def _with_effect(config: CfgNode) -> CfgNode:
+    config = config.clone()
+    for key in NO_EFFECT:
+        *groups, name = key.split(".")
+        del (config[groups[0]] if groups else config)[name]
+    return config
 
 
 def encode_card(card: ModelCard) -> dict[str, str]:

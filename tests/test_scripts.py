@@ -450,7 +450,7 @@ class TestFlow:
         weights = flow.root / "runs" / "again" / "weights" / "fold0.safetensors"
         contents = []
         for workers in (0, 1):
-            contents.append(call("train_net", options) and weights.read_bytes())
+            contents.append(call("train_net", options | {"SOLVER.NUM_WORKERS": workers}) and weights.read_bytes())
             (flow.root / "runs" / "again").rename(flow.root / "runs" / f"again{workers}")
         assert contents[0] == contents[1]
 

@@ -2,6 +2,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
+import yaml
 
 from config import load_cfg
 from model.card import build_card, decode_card, encode_card
@@ -42,3 +43,13 @@ def test_the_card_of_a_config_says_all_that_prediction_needs():
 
 def test_the_card_is_json_of_plain_values():
     assert all(isinstance(value, (str, int, float, tuple, type(None))) for value in asdict(CARD).values())
+
+
+def test_the_same_training_elsewhere_has_the_same_card():
+    def card(**options):
+        words = [word for key, value in options.items() for word in (key.replace("__", "."), str(value))]
+        return build_card(load_cfg("", words), [0.5] * 3, [0.1] * 3)
+
+    assert card() == card(RUN_NAME="a", OUTPUT_DIR="elsewhere", SOLVER__NUM_WORKERS=7)
+    assert card() != card(SEED=7)
+    assert yaml.safe_load(card(SEED=7).config)["SEED"] == 7
