@@ -26,8 +26,11 @@ LIBRARIES = (
     "segmentation_models_pytorch",
     "timm",
     "albumentations",
+    "opencv-python-headless",
     "onnxruntime",
     "numpy",
+    "pillow",
+    "imagecodecs",
     "tifffile",
     "zarr",
 )
@@ -68,7 +71,7 @@ def start_run(cfg: CfgNode, folder: Path) -> Path:
     """
     _give_memory_back()
     folder.mkdir(parents=True, exist_ok=True)
-    _write(folder / "config.yaml", cfg.dump(sort_keys=False))
+    _write(folder / "config.yaml", _without_name(cfg).dump(sort_keys=False))
     _write(folder / "versions.txt", "\n".join(describe_environment()) + "\n")
     handlers: list[logging.Handler] = [_BesideBars(), logging.FileHandler(folder / "log.txt", "w")]
     for handler in handlers:
@@ -100,6 +103,15 @@ class _BesideBars(logging.Handler):
         tqdm.write(self.format(record), file=sys.stdout)
 
 
+def _without_name(cfg: CfgNode) -> CfgNode:
+    """The config that repeats a run: its name stays with its folder, so that the repeat gets one of its own."""
+    cfg = cfg.clone()
+    cfg.defrost()
+    cfg.RUN_NAME = ""
+    cfg.freeze()
+    return cfg
+
+
 def _write(path: Path, text: str) -> None:
     draft = path.with_suffix(".part")
     draft.write_text(text, encoding="utf-8")
@@ -112,8 +124,10 @@ def run_name(cfg: CfgNode) -> str:
 
 
 def describe_environment() -> list[str]:
-    """Commit, Python and library versions, one a line."""
-    return [f"commit {_commit()}", f"python {platform.python_version()}", *map(_version, LIBRARIES)]
+    """Commit, Python, machine and library versions, one a line: what the bits of a result depend on."""
+    threads = os.environ.get("OMP_NUM_THREADS", "as many as cores")
+    machine = f"machine {platform.system()} {platform.machine()}, {os.cpu_count()} cores, {threads} threads"
+    return [f"commit {_commit()}", f"python {platform.python_version()}", machine, *map(_version, LIBRARIES)]
 
 
 def _version(library: str) -> str:

@@ -61,10 +61,18 @@ def test_a_run_folder_explains_itself(tmp_path):
     print_result("Dice 0.5")
     assert load_cfg(str(folder / "config.yaml")) == cfg
     versions = (folder / "versions.txt").read_text()
-    assert all(name in versions for name in ("commit ", "python 3", "torch ", "numpy ", "tifffile "))
+    assert all(name in versions for name in ("commit ", "python 3", "machine ", "torch ", "numpy ", "tifffile "))
     log = (folder / "log.txt").read_text()
     assert "hello" in log
     assert log.endswith("Dice 0.5\n")
+
+
+def test_the_config_of_a_named_run_starts_another_run(tmp_path):
+    cfg = load_cfg(options=["SOLVER.EPOCHS", "3", "RUN_NAME", "mine"])
+    start_run(cfg, tmp_path)
+    again = load_cfg(str(tmp_path / "config.yaml"))
+    assert again == load_cfg(options=["SOLVER.EPOCHS", "3"])
+    assert run_name(again) != "mine"
 
 
 def test_results_stand_bare_on_standard_output(tmp_path, capsys):
