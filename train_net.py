@@ -38,26 +38,28 @@ def main(argv: Sequence[str]) -> int:
     folder = Path(cfg.OUTPUT_DIR) / run_name(cfg)
     if (folder / "weights").exists():
         raise ConfigError([f"RUN_NAME: {folder} holds a trained run; choose another name or remove it"])
-    return train(cfg, start_run(cfg, folder))
+    earlier = Path(args.config_file).with_name("manifest.csv") if args.config_file else None
+    return train(cfg, start_run(cfg, folder), earlier)
 
 
-def train(cfg: CfgNode, run: Path) -> int:
+def train(cfg: CfgNode, run: Path, earlier: Path | None) -> int:
     """Train each fold, predict the cases that it did not see, tune the threshold and report."""
     from utils.failures import Failures
 
     failures = Failures()
     try:
-        return train_folds(cfg, run, failures)
+        return train_folds(cfg, run, earlier, failures)
     finally:
         failures.write(run / "failures.csv")
 
 
-def train_folds(cfg: CfgNode, run: Path, failures: "Failures") -> int:
-    """The steps of a run; returns the exit code."""
+def train_folds(cfg: CfgNode, run: Path, earlier: Path | None, failures: "Failures") -> int:
+    """The steps of a run; returns the exit code. `earlier` is the manifest of the run that this one repeats, if any."""
     from data.patches.folds import validated_folds
     from model.callbacks.stop import TrainingError
 
     cases, data, fold_of = prepare(cfg, run, failures)
+    note_data(cfg, run, cases, earlier, failures)
     summaries = show_folds(run, cases, data, fold_of)
     folds = cfg.SOLVER.FOLDS or validated_folds(fold_of[sample.case_id] for sample in data.samples)
     history: list[dict] = []
@@ -99,6 +101,26 @@ def prepare(cfg: CfgNode, run: Path, failures: "Failures") -> "tuple[list[Case],
         cases = [case for case in table.cases if case.id in data.case_ids]
         fold_of = build_folds(cfg, cases, data)
     return cases, data, fold_of
+
+
+def note_data(cfg: CfgNode, run: Path, cases: "Sequence[Case]", earlier: Path | None, failures: "Failures") -> None:
+    """Leave in the run folder what is learnt from, file by file; one image in two groups is a mistake of the config."""
+    from data.manifest import DataFile, build_data_files, describe_files, refuse_copies, warn_of_changes, write_manifest
+    from data.patches.tiles import build_tile_folder
+
+    files = build_data_files(cfg, cases)
+    if cfg.DATASETS.LAYOUT == "slides":
+        tiles = build_tile_folder(cfg)
+        files += [DataFile("tiles", tiles.images), DataFile("tiles", tiles.masks)]
+    if Path(cfg.MODEL.ENCODER_WEIGHTS).is_file():
+        files.append(DataFile("weights", Path(cfg.MODEL.ENCODER_WEIGHTS)))
+    roots = [Path(cfg.DATASETS[name]) for name in ("WSI_FOLDER", "LABELS_FOLDER", "TRAIN_FOLDER") if cfg.DATASETS[name]]
+    entries = describe_files(files, roots, cfg.DATASETS.HASHES, failures)
+    with config_mistakes():
+        refuse_copies(entries, {case.id: case.group for case in cases})
+    write_manifest(run / "manifest.csv", entries)
+    if earlier and earlier.is_file():
+        warn_of_changes(earlier, entries)
 
 
 def show_folds(run: Path, cases: "Sequence[Case]", data: "TrainingSet", fold_of: dict[str, int]) -> "list[FoldSummary]":

@@ -19,7 +19,7 @@ _C.DATASETS.RLE_COLUMN = "encoding"  # column of LABELS_CSV that holds the run l
 _C.DATASETS.LABELS_FOLDER = ""  # slides: folder of mask images named like the slides, used in place of LABELS_CSV
 _C.DATASETS.IMAGES = "images/{name}.*"  # pairs: pattern of the images; {name} and, if there, {group} make the id
 _C.DATASETS.MASKS = "masks/{name}.*"  # pairs: pattern of the masks
-_C.DATASETS.ID_CSV = ""  # ids to use; may have columns group, split (train, valid, test) and spacing_um (um at level 0); empty: all found
+_C.DATASETS.ID_CSV = ""  # ids to use; may have columns group, split (train, valid, test), spacing_um; empty: all found
 _C.DATASETS.GROUP_BY = (
     "group"  # column of ID_CSV whose equal values share a fold (patient, video); 'id': each case alone
 )
@@ -30,6 +30,9 @@ _C.DATASETS.MASK_THRESHOLD = 0  # mask images: a pixel of at least this value is
 _C.DATASETS.MASK_VALUES = []  # mask images: pixel values of each class, [[10, 20, 30]]; empty: pixel values are classes
 _C.DATASETS.CROP = []  # (row, column, rows, columns) at level 0 to which every image is cut; empty: the whole image
 _C.DATASETS.SPACING_UM = 0.0  # pixel size in um at level 0 that overrules the files, not ID_CSV; 0: as the files say
+_C.DATASETS.HASHES = (
+    True  # SHA-256 of all inputs into manifest.csv, a second a GB; copied images are refused; False: sizes
+)
 _C.DATASETS.TRAIN_FOLDER = "data/datasets/train"  # tiles: images_<size>_red<r> and masks_<size>_red<r> lie here
 
 # ---------------------------------------------------------------------------------------------------------------- tiles

@@ -1,0 +1,147 @@
+"""What a run read, file by file: size and SHA-256, to tell later whether the data are still the same."""
+
+import hashlib
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from yacs.config import CfgNode
+
+from data.cases import Case
+from utils.failures import Failures
+from utils.progress import track
+from utils.tables import read_table, write_table
+from utils.threads import Ahead, reader_count
+
+SHOWN = 8  # files that a message names
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """A file that a run reads, or a folder of files; `kind` says what for, `case_id` is empty where it serves all."""
+
+    kind: str
+    path: Path
+    case_id: str = ""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A line of manifest.csv; `file` is relative to the folder that the config names, `sha256` empty if not asked for.
+
+    Of a file alone the hash is that of its bytes; of several it is that of what `sha256sum` prints of them.
+    """
+
+    kind: str
+    id: str
+    file: str
+    bytes: int
+    sha256: str
+
+
+def build_data_files(cfg: CfgNode, cases: Sequence[Case]) -> list[DataFile]:
+    """Images and label files of the cases to learn from, and the tables about them that the config names."""
+    data = cfg.DATASETS
+    no_use = {"LABELS_CSV"} if data.LAYOUT != "slides" or data.LABELS_FOLDER else set()
+    tables = [Path(data[key]) for key in data if key.endswith(("_CSV", "_COCO")) and data[key] and key not in no_use]
+    return [*case_files(cases), *(DataFile("table", path) for path in tables)]
+
+
+def case_files(cases: Sequence[Case]) -> list[DataFile]:
+    """Image and, where it is a file of its own, labels of each case."""
+    files = []
+    for case in cases:
+        files.append(DataFile("image", case.image, case.id))
+        if isinstance(case.labels, Path):
+            files.append(DataFile("labels", case.labels, case.id))
+    return files
+
+
+def describe_files(
+    files: Sequence[DataFile], roots: Sequence[Path], with_hashes: bool, failures: Failures
+) -> list[Entry]:
+    """An entry for each file, named from the first of `roots` above it; a case whose file cannot be read is a failure.
+
+    Files are read whole, by a few threads; about a second a gigabyte and core.
+    """
+    entries = []
+    threads = reader_count()
+    with Ahead(lambda file: _describe(file, roots, with_hashes), files, threads, ahead=2 * threads) as described:
+        for file, entry in track(described, "files of the manifest", len(files)):
+            if file.case_id:
+                with failures.guard(file.case_id, file.path.name):
+                    entries.append(entry.result())
+            else:
+                entries.append(entry.result())
+    return entries
+
+
+def _describe(file: DataFile, roots: Sequence[Path], with_hashes: bool) -> Entry:
+    parts = parts_of(file.path)
+    size = sum(part.stat().st_size for part in parts)
+    return Entry(file.kind, file.case_id, _relative(file.path, roots), size, _hash(parts) if with_hashes else "")
+
+
+def parts_of(path: Path) -> list[Path]:
+    """The files behind a path, sorted: all in a folder, an MRXS or DICOM slide with its companions, or the file."""
+    if path.suffix.lower() == ".dcm":
+        return parts_of(path.parent)
+    if path.is_dir():
+        return sorted(part for part in path.rglob("*") if part.is_file())
+    return [path, *parts_of(path.with_suffix(""))] if path.suffix.lower() == ".mrxs" else [path]
+
+
+def _hash(parts: Sequence[Path]) -> str:
+    hashes = []
+    for part in parts:
+        with part.open("rb") as file:
+            hashes.append(hashlib.file_digest(file, "sha256").hexdigest())
+    if len(parts) == 1:
+        return hashes[0]
+    lines = (f"{digest}  {part.name}\n" for part, digest in zip(parts, hashes, strict=True))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _relative(path: Path, roots: Sequence[Path]) -> str:
+    above = [root for root in roots if path.is_relative_to(root)]
+    return path.relative_to(above[0]).as_posix() if above else path.name
+
+
+def refuse_copies(entries: Sequence[Entry], group_of: Mapping[str, str]) -> None:
+    """Raise ValueError where cases of two groups have the same image file, which folds would put on both sides."""
+    first: dict[str, Entry] = {}
+    for entry in entries:
+        if entry.kind == "image" and entry.sha256:
+            other = first.setdefault(entry.sha256, entry)
+            if group_of[entry.id] != group_of[other.id]:
+                groups = f"the groups {group_of[other.id]!r} and {group_of[entry.id]!r}"
+                raise ValueError(
+                    f"{other.file} and {entry.file} are the same picture in {groups}; leave one of the cases"
+                    f" {other.id} and {entry.id} out, or give them one group"
+                )
+
+
+def write_manifest(path: Path, entries: Sequence[Entry]) -> None:
+    """Write the entries as they are ordered; equal data give equal bytes wherever they lie."""
+    write_table(path, [asdict(entry) for entry in entries], list(Entry.__dataclass_fields__))
+
+
+def warn_of_changes(before: Path, entries: Sequence[Entry]) -> None:
+    """Log a warning that names the files which differ from those of an earlier manifest."""
+    changes = list(_changes(before, entries))
+    if changes:
+        more = f" and {len(changes) - SHOWN} more" if len(changes) > SHOWN else ""
+        log.warning("the data are not those of %s: %s%s", before, ", ".join(changes[:SHOWN]), more)
+
+
+def _changes(before: Path, entries: Sequence[Entry]) -> Iterator[str]:
+    table = read_table(before, list(Entry.__dataclass_fields__)).to_dict("records")
+    old = {(row["kind"], row["id"], row["file"]): (row["bytes"], row["sha256"]) for row in table}
+    new = {(entry.kind, entry.id, entry.file): (str(entry.bytes), entry.sha256) for entry in entries}
+    for key in sorted(old.keys() | new.keys()):
+        if key not in new or key not in old:
+            yield f"{key[2]} is {'new' if key in new else 'gone'}"
+        elif old[key][0] != new[key][0] or (old[key][1] and new[key][1] and old[key][1] != new[key][1]):
+            yield f"{key[2]} has changed"
