@@ -3,12 +3,13 @@
 import argparse
 import random
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from config import ConfigError, load_cfg
 from config.run import exit_code, print_result, script
 from data.cases import Case, list_pairs
+from data.manifest import Entry, case_files, copies, describe_files
 from utils.failures import Failure, Failures
 from utils.tables import write_table
 
@@ -27,7 +28,8 @@ def main(argv: Sequence[str]) -> int:
     paired = [case for case in table.cases if case.labels is not None]
     if not 0 <= args.held_out < max(len(paired), 1):
         raise ConfigError([f"--held-out is {args.held_out}; there are {len(paired)} pairs"])
-    rows = split_rows(paired, args.held_out, cfg.SEED)
+    entries = describe_files(case_files(paired), [folder], True, failures)
+    rows = split_rows(paired, join_groups(paired, entries), args.held_out, cfg.SEED)
     write_table(args.csv, rows, ["id", "group", "split"])
     for case in table.cases:
         if case.labels is None:
@@ -46,16 +48,29 @@ def parse_args(argv: Sequence[str]) -> argparse.Namespace:
     return parser.parse_intermixed_args(argv)
 
 
-def split_rows(cases: Sequence[Case], held_out: int, seed: int) -> list[dict[str, str]]:
-    """Rows of the table; whole groups are drawn for 'test' until at least `held_out` cases are."""
-    groups = sorted({case.group for case in cases})
+def join_groups(cases: Sequence[Case], entries: Sequence[Entry]) -> dict[str, str]:
+    """The group that takes each group in: its own, or an earlier one that has a picture of it too."""
+    group_of = {case.id: case.group for case in cases}
+    joined = {case.group: case.group for case in cases}
+    for one, other in copies(entries):
+        target, source = joined[group_of[one.id]], joined[group_of[other.id]]
+        if target != source:
+            print_result(f"{one.file} and {other.file} are the same picture: {other.id} joins the group {target}")
+            joined = {group: target if own == source else own for group, own in joined.items()}
+    return joined
+
+
+def split_rows(cases: Sequence[Case], joined: Mapping[str, str], held_out: int, seed: int) -> list[dict[str, str]]:
+    """Rows of the table; whole groups, as they are joined, are drawn for 'test' until at least `held_out` cases are."""
+    groups = sorted(joined)
     random.Random(seed).shuffle(groups)
     drawn: set[str] = set()
     for group in groups:
-        if sum(case.group in drawn for case in cases) >= held_out:
+        if sum(joined[case.group] in drawn for case in cases) >= held_out:
             break
-        drawn.add(group)
-    return [{"id": case.id, "group": case.group, "split": "test" if case.group in drawn else "train"} for case in cases]
+        drawn.add(joined[group])
+    rows = [(case.id, joined[case.group]) for case in cases]
+    return [{"id": name, "group": group, "split": "test" if group in drawn else "train"} for name, group in rows]
 
 
 if __name__ == "__main__":

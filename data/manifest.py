@@ -111,16 +111,23 @@ def _relative(path: Path, roots: Sequence[Path]) -> str:
 
 def refuse_copies(entries: Sequence[Entry], group_of: Mapping[str, str]) -> None:
     """Raise ValueError where cases of two groups have the same image file, which folds would put on both sides."""
+    for one, other in copies(entries):
+        groups = group_of[one.id], group_of[other.id]
+        if groups[0] != groups[1]:
+            raise ValueError(
+                f"{one.file} and {other.file} are the same picture in the groups {groups[0]!r} and {groups[1]!r}; leave"
+                f" one of the cases {one.id} and {other.id} out, or give them one group in DATASETS.ID_CSV"
+            )
+
+
+def copies(entries: Sequence[Entry]) -> Iterator[tuple[Entry, Entry]]:
+    """Each image whose hash an image before it has, after the first of these."""
     first: dict[str, Entry] = {}
     for entry in entries:
         if entry.kind == "image" and entry.sha256:
-            other = first.setdefault(entry.sha256, entry)
-            if group_of[entry.id] != group_of[other.id]:
-                groups = f"the groups {group_of[other.id]!r} and {group_of[entry.id]!r}"
-                raise ValueError(
-                    f"{other.file} and {entry.file} are the same picture in {groups}; leave one of the cases"
-                    f" {other.id} and {entry.id} out, or give them one group"
-                )
+            original = first.setdefault(entry.sha256, entry)
+            if original is not entry:
+                yield original, entry
 
 
 def write_manifest(path: Path, entries: Sequence[Entry]) -> None:

@@ -6,16 +6,17 @@ from apps.list_pairs import main
 from utils.tables import read_table
 
 
-def save_pictures(folder, names):
+def save_pictures(folder, names, grey=0):
+    """Pictures of one grey each, the next lighter than the one before."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name in names:
-        Image.fromarray(np.zeros((4, 4), np.uint8)).save(folder / f"{name}.png")
+    for number, name in enumerate(names):
+        Image.fromarray(np.full((4, 4), grey + number, np.uint8)).save(folder / f"{name}.png")
 
 
 @pytest.fixture
 def videos(tmp_path):
-    for video in ("v1", "v2", "v3"):
-        save_pictures(tmp_path / video / "frames", ["001", "002"])
+    for number, video in enumerate(("v1", "v2", "v3")):
+        save_pictures(tmp_path / video / "frames", ["001", "002"], 10 * number)
         save_pictures(tmp_path / video / "truth", ["001", "002"])
     patterns = ["DATASETS.IMAGES", "{group}/frames/{name}.png", "DATASETS.MASKS", "{group}/truth/{name}.png"]
     return tmp_path, ["DATASETS.WSI_FOLDER", str(tmp_path), *patterns]
@@ -60,3 +61,17 @@ def test_more_held_out_than_there_are_pairs_is_a_mistake(videos, held_out):
 def test_a_missing_folder_is_a_mistake(tmp_path, capsys):
     assert main([str(tmp_path / "id.csv"), "DATASETS.WSI_FOLDER", str(tmp_path / "none")]) == 2
     assert "DATASETS.WSI_FOLDER" in capsys.readouterr().err
+
+
+def test_videos_that_share_a_picture_become_one_group_on_one_side(videos, capsys):
+    folder, options = videos
+    save_pictures(folder / "v3" / "frames", ["001"], grey=1)  # 002 of v1
+    for held_out in ("1", "3"):
+        assert main([str(folder / "id.csv"), "--held-out", held_out, *options]) == 0
+        rows = read_table(folder / "id.csv", ["id", "group", "split"])
+        assert rows["group"].tolist() == ["v1", "v1", "v2", "v2", "v1", "v1"]
+        assert rows.groupby("group")["split"].nunique().tolist() == [1, 1]
+    assert (
+        "v1/frames/002.png and v3/frames/001.png are the same picture: v3_001 joins the group v1"
+        in capsys.readouterr().out
+    )
