@@ -69,13 +69,17 @@ def with_card(cfg: CfgNode, member: "Member") -> CfgNode:
 def test(cfg: CfgNode, members: "list[Member]", threshold: float, folder: Path) -> int:
     """Predict, write and score each case, then the tables and the report over all."""
     from data.cases import list_test_cases
+    from data.manifest import build_test_manifest, write_manifest
     from data.writers.results import Results
+    from model.predictor import weight_files
     from utils.failures import Failures
 
     with config_mistakes():
         table = list_test_cases(cfg)
     results = Results(folder)
     failures = Failures(table.problems)
+    weights = weight_files(Path(cfg.TEST.MODEL_WEIGHTS_FOLDER), cfg.TEST.ENGINE)
+    write_manifest(folder / "manifest.csv", build_test_manifest(cfg, table.cases, failures, weights))
     outcome = predict_cases(cfg, members, threshold, table.cases, results, failures)
     write_tables(cfg, results, outcome, threshold, failures)
     if outcome.scores:

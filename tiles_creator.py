@@ -27,6 +27,7 @@ def main(argv: Sequence[str]) -> int:
 def cut_tiles(cfg: CfgNode, run: Path) -> int:
     """Cut all cases, then write index, card and failures."""
     from data.cases import list_cases
+    from data.manifest import build_manifest, write_manifest
     from data.patches.statistics import PixelStatistics
     from data.patches.tiles import TileRow, build_tile_folder, cut_case, describe_set, finish_tiles, start_tiles
     from data.sources.opening import build_reader
@@ -36,6 +37,7 @@ def cut_tiles(cfg: CfgNode, run: Path) -> int:
     with config_mistakes():
         table = list_cases(cfg)
     failures = Failures(table.problems)
+    write_manifest(run / "manifest.csv", build_manifest(cfg, table.cases, failures))
     folder, reader, statistics = build_tile_folder(cfg), build_reader(cfg), PixelStatistics()
     start_tiles(folder)
     rows: list[TileRow] = []

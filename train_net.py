@@ -105,17 +105,16 @@ def prepare(cfg: CfgNode, run: Path, failures: "Failures") -> "tuple[list[Case],
 
 def note_data(cfg: CfgNode, run: Path, cases: "Sequence[Case]", earlier: Path | None, failures: "Failures") -> None:
     """Leave in the run folder what is learnt from, file by file; one image in two groups is a mistake of the config."""
-    from data.manifest import DataFile, build_data_files, describe_files, refuse_copies, warn_of_changes, write_manifest
+    from data.manifest import DataFile, build_manifest, refuse_copies, warn_of_changes, write_manifest
     from data.patches.tiles import build_tile_folder
 
-    files = build_data_files(cfg, cases)
+    more = []
     if cfg.DATASETS.LAYOUT == "slides":
         tiles = build_tile_folder(cfg)
-        files += [DataFile("tiles", tiles.images), DataFile("tiles", tiles.masks)]
+        more += [DataFile("tiles", tiles.images), DataFile("tiles", tiles.masks)]
     if Path(cfg.MODEL.ENCODER_WEIGHTS).is_file():
-        files.append(DataFile("weights", Path(cfg.MODEL.ENCODER_WEIGHTS)))
-    roots = [Path(cfg.DATASETS[name]) for name in ("WSI_FOLDER", "LABELS_FOLDER", "TRAIN_FOLDER") if cfg.DATASETS[name]]
-    entries = describe_files(files, roots, cfg.DATASETS.HASHES, failures)
+        more.append(DataFile("weights", Path(cfg.MODEL.ENCODER_WEIGHTS)))
+    entries = build_manifest(cfg, cases, failures, more)
     with config_mistakes():
         refuse_copies(entries, {case.id: case.group for case in cases})
     write_manifest(run / "manifest.csv", entries)

@@ -41,12 +41,27 @@ class Entry:
     sha256: str
 
 
-def build_data_files(cfg: CfgNode, cases: Sequence[Case]) -> list[DataFile]:
-    """Images and label files of the cases to learn from, and the tables about them that the config names."""
+def build_manifest(
+    cfg: CfgNode, cases: Sequence[Case], failures: Failures, more: Sequence[DataFile] = ()
+) -> list[Entry]:
+    """Entries of the images, label files and tables that are learnt from, and of `more` files."""
     data = cfg.DATASETS
     no_use = {"LABELS_CSV"} if data.LAYOUT != "slides" or data.LABELS_FOLDER else set()
-    tables = [Path(data[key]) for key in data if key.endswith(("_CSV", "_COCO")) and data[key] and key not in no_use]
-    return [*case_files(cases), *(DataFile("table", path) for path in tables)]
+    named = [Path(data[key]) for key in data if key.endswith(("_CSV", "_COCO")) and key not in no_use]
+    tables = [DataFile("table", path) for path in named if path.is_file()]
+    roots = [Path(data[key]) for key in ("WSI_FOLDER", "LABELS_FOLDER", "TRAIN_FOLDER") if data[key]]
+    return describe_files([*case_files(cases), *tables, *more], roots, data.HASHES, failures)
+
+
+def build_test_manifest(
+    cfg: CfgNode, cases: Sequence[Case], failures: Failures, weights: Sequence[Path]
+) -> list[Entry]:
+    """Entries of the images and labels that are predicted and scored, and of the weights."""
+    named = [Path(cfg.TEST.LABELS_CSV), Path(cfg.DATASETS.ID_CSV) if cfg.TEST.SPLIT else Path()]
+    files = [*(DataFile("table", path) for path in named if path.is_file()), *(DataFile("weights", p) for p in weights)]
+    folders = [cfg.TEST.WSI_FOLDER, cfg.DATASETS.LABELS_FOLDER, cfg.TEST.MODEL_WEIGHTS_FOLDER]
+    roots = [Path(folder) for folder in folders if folder]
+    return describe_files([*case_files(cases), *files], roots, cfg.DATASETS.HASHES, failures)
 
 
 def case_files(cases: Sequence[Case]) -> list[DataFile]:

@@ -9,7 +9,8 @@ from data.cases import Case
 from data.manifest import (
     DataFile,
     Entry,
-    build_data_files,
+    build_manifest,
+    build_test_manifest,
     case_files,
     describe_files,
     parts_of,
@@ -72,13 +73,36 @@ def test_a_slide_of_many_files_is_all_of_them(tmp_path):
 
 def test_the_tables_that_the_config_names_belong_to_the_data(tmp_path):
     tables = {"DATASETS_LABELS_CSV": "l.csv", "DATASETS_ID_CSV": "i.csv", "DATASETS_FOLDS_CSV": "f.csv"}
+    paths = {key: tmp_path / name for key, name in tables.items()}
+    touch(tmp_path, l_csv="", i_csv="", f_csv="", more_dat="")
 
     def names(**options):
-        return [file.path.name for file in build_data_files(make_cfg(**tables, **options), [])]
+        cfg, more = make_cfg(**paths, **options), [DataFile("weights", tmp_path / "more.dat")]
+        return [entry.file for entry in build_manifest(cfg, [], Failures(), more)]
 
-    assert sorted(names()) == ["f.csv", "i.csv", "l.csv"]
-    assert sorted(names(DATASETS_LABELS_FOLDER="masks")) == ["f.csv", "i.csv"]
-    assert sorted(names(DATASETS_LAYOUT="pairs")) == ["f.csv", "i.csv"]
+    assert sorted(names()) == ["f.csv", "i.csv", "l.csv", "more.dat"]
+    assert sorted(names(DATASETS_LABELS_FOLDER="masks")) == ["f.csv", "i.csv", "more.dat"]
+    assert sorted(names(DATASETS_LAYOUT="pairs")) == ["f.csv", "i.csv", "more.dat"]
+
+
+def test_a_prediction_reads_images_labels_and_weights(folder):
+    touch(folder, w__f0_safetensors="weights", ids_csv="id", labels_csv="id")
+    options = {"TEST_WSI_FOLDER": folder, "TEST_MODEL_WEIGHTS_FOLDER": folder / "w", "TEST_LABELS_CSV": "",
+               "DATASETS_ID_CSV": folder / "ids.csv"}  # fmt: skip
+
+    def names(**changes):
+        weights = [folder / "w" / "f0.safetensors"]
+        found = build_test_manifest(make_cfg(**options | changes), cases(folder)[:1], Failures(), weights)
+        return [entry.file for entry in found]
+
+    assert names() == ["a.png", "a.txt", "w/f0.safetensors"]
+    tables = ["labels.csv", "ids.csv"]
+    assert names(TEST_SPLIT="test", TEST_LABELS_CSV=folder / "labels.csv") == [
+        "a.png",
+        "a.txt",
+        *tables,
+        "w/f0.safetensors",
+    ]
 
 
 def test_run_length_labels_are_no_file_of_a_case(tmp_path):
