@@ -344,9 +344,9 @@ def test_a_mask_pattern_that_could_never_pair_is_a_mistake_of_the_config(tmp_pat
 @pytest.mark.parametrize("use", ["train", "test", "split"])
 def test_the_table_of_ids_may_state_pixel_sizes(tmp_path, use):
     touch(tmp_path / "slides", "a.svs", "b.svs", "c.svs")
-    rows = "id,split,spacing_um\na,val,0.25\nb,val, 0.5 \nc,val,\nelsewhere,test,0.1\n"
+    rows = "id,split,spacing_um\na,valid,0.25\nb,valid, 0.5 \nc,valid,\nelsewhere,test,0.1\n"
     labels = "id,encoding\na,1 2\nb,1 2\nc,1 2\n"
-    cfg = slides_cfg(tmp_path, labels, rows, TEST_SPLIT="val" if use == "split" else "")
+    cfg = slides_cfg(tmp_path, labels, rows, TEST_SPLIT="valid" if use == "split" else "")
     table = list_cases(cfg) if use == "train" else list_test_cases(cfg)
     assert {case.id: case.spacing_um for case in table.cases} == {"a": 0.25, "b": 0.5, "c": 0.0}
     assert not table.problems
