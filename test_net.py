@@ -11,7 +11,7 @@ import numpy as np
 from yacs.config import CfgNode
 
 from config import config_mistakes, parse_args, read_cfg
-from config.check import check_cfg
+from config.check import LABEL_FILES, check_cfg, get
 from config.run import exit_code, print_result, script, start_run
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def main(argv: Sequence[str]) -> int:
     args = parse_args(argv, "Predict the masks of whole cases with the networks of a weights folder.")
     cfg, mistakes = read_cfg(args.config_file, args.options)
     needed = ["TEST.WSI_FOLDER", "TEST.LABELS_CSV", "TEST.MODEL_WEIGHTS_FOLDER", "DATASETS.ID_CSV"]
-    needed += ["DATASETS.LABELS_FOLDER"] * bool(cfg.DATASETS.LABELS_FOLDER and not cfg.TEST.LABELS_CSV)
+    needed += [] if cfg.TEST.LABELS_CSV else [key for key in LABEL_FILES if get(cfg, key)]
     check_cfg(cfg, needed, mistakes)
     members, threshold = load_networks(cfg)
     return test(with_card(cfg, members[0]), members, threshold, start_run(cfg, Path(cfg.TEST.OUTPUT_DIR)))

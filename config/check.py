@@ -67,6 +67,8 @@ FRACTIONS = ["TILES.MIN_TISSUE", "TEST.TH", "AUGMENTATION.AFFINE_SHIFT", "AUGMEN
         "STAIN",
     ]
 ]
+LABEL_FILES = ["DATASETS.LABELS_COCO", "DATASETS.LABELS_FOLDER"]  # take the place of DATASETS.LABELS_CSV
+LABEL_MEANINGS = ["background", "ignore", "drop"]  # what a name in a label file may stand for besides a class
 MOST_CLASSES = 254  # a class index is a byte; 0 is background, 255 is ignored
 
 
@@ -80,6 +82,7 @@ def check_cfg(cfg: CfgNode, paths: Sequence[str] = (), known: Sequence[str] = ()
         *_values(cfg),
         *_sizes(cfg),
         *_labels(cfg),
+        *_label_names(cfg),
         *_lists(cfg),
         *_training(cfg),
         *_missing(cfg, paths),
@@ -89,10 +92,10 @@ def check_cfg(cfg: CfgNode, paths: Sequence[str] = (), known: Sequence[str] = ()
 
 
 def label_options(cfg: CfgNode) -> list[str]:
-    """The option that names the labels of slides to learn from; pairs find theirs by pattern."""
+    """The options that name the labels of slides to learn from; pairs find theirs by pattern or in a COCO file."""
     if cfg.DATASETS.LAYOUT != "slides":
-        return []
-    return ["DATASETS.LABELS_FOLDER" if cfg.DATASETS.LABELS_FOLDER else "DATASETS.LABELS_CSV"]
+        return ["DATASETS.LABELS_COCO"] * bool(cfg.DATASETS.LABELS_COCO)
+    return [key for key in LABEL_FILES if get(cfg, key)] or ["DATASETS.LABELS_CSV"]
 
 
 def get(cfg: CfgNode, key: str) -> Any:
@@ -139,6 +142,22 @@ def _labels(cfg: CfgNode) -> Iterator[str]:
         yield "DATASETS.MASK_THRESHOLD makes one class of a mask; leave MASK_VALUES empty and name one class"
     if data.MASK_THRESHOLD not in range(256):
         yield f"DATASETS.MASK_THRESHOLD is {data.MASK_THRESHOLD}; it must lie in 0 to 255"
+
+
+def _label_names(cfg: CfgNode) -> Iterator[str]:
+    data, pairs = cfg.DATASETS, cfg.DATASETS.LABEL_NAMES
+    if data.LABELS_COCO and data.LABELS_FOLDER:
+        yield "DATASETS.LABELS_COCO and DATASETS.LABELS_FOLDER are both set; leave one empty"
+    if not all(isinstance(pair, list) and [type(each) for each in pair] == [str, str] for pair in pairs):
+        yield f"DATASETS.LABEL_NAMES is {pairs}; it must be pairs of texts, such as [['GS', 'glomerulus']]"
+        return
+    meanings = [*data.CLASSES, *LABEL_MEANINGS]
+    strange = sorted({meaning for _, meaning in pairs} - set(meanings))
+    if strange:
+        yield f"DATASETS.LABEL_NAMES has {strange}; choose of {meanings}"
+    names = [name for name, _ in pairs]
+    if len(set(names)) < len(names):
+        yield f"DATASETS.LABEL_NAMES is {pairs}; it must have each name once"
 
 
 def _lists(cfg: CfgNode) -> Iterator[str]:
@@ -199,7 +218,7 @@ def _missing(cfg: CfgNode, keys: Sequence[str]) -> Iterator[str]:
         is_folder = key.endswith("FOLDER")
         if value and not Path(value).exists():
             yield f"{key} is {value!r}, which does not exist"
-        elif key.endswith("CSV") and value and not Path(value).is_file():
+        elif key.endswith(("CSV", "COCO")) and value and not Path(value).is_file():
             yield f"{key} is {value!r}, which is no file"
         elif is_folder and not (value and Path(value).is_dir()):
             yield f"{key} is {value!r}, which is no folder"

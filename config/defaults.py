@@ -16,7 +16,8 @@ _C.DATASETS.WSI_FOLDER = (
 )
 _C.DATASETS.LABELS_CSV = "data/datasets/train.csv"  # slides: run-length labels, a row a slide (and class)
 _C.DATASETS.RLE_COLUMN = "encoding"  # column of LABELS_CSV that holds the run lengths
-_C.DATASETS.LABELS_FOLDER = ""  # slides: folder of mask images named like the slides, used in place of LABELS_CSV
+_C.DATASETS.LABELS_FOLDER = ""  # slides: folder of label files named like the slides, used in place of LABELS_CSV
+_C.DATASETS.LABELS_COCO = ""  # COCO JSON with the labels of all images, used in place of LABELS_CSV and of MASKS
 _C.DATASETS.IMAGES = "images/{name}.*"  # pairs: pattern of the images; {name} and, if there, {group} make the id
 _C.DATASETS.MASKS = "masks/{name}.*"  # pairs: pattern of the masks
 _C.DATASETS.ID_CSV = ""  # ids to use; may have columns group, split (train, valid, test), spacing_um; empty: all found
@@ -26,6 +27,7 @@ _C.DATASETS.GROUP_BY = (
 _C.DATASETS.FOLDS_CSV = ""  # folds.csv of another run, whose folds are taken over; goes before FOLD_GROUPS and N_FOLDS
 _C.DATASETS.FOLD_GROUPS = []  # groups of each fold, [['1', '3'], ['2', '5']]; empty: drawn with SEED
 _C.DATASETS.CLASSES = ["object"]  # names of the classes, one output channel each
+_C.DATASETS.LABEL_NAMES = [["Ignore*", "ignore"]]  # outlines: name in the file, its class (background, ignore, drop)
 _C.DATASETS.MASK_THRESHOLD = 0  # mask images: a pixel of at least this value is foreground; 0: pixel values are classes
 _C.DATASETS.MASK_VALUES = []  # mask images: pixel values of each class, [[10, 20, 30]]; empty: pixel values are classes
 _C.DATASETS.CROP = []  # (row, column, rows, columns) at level 0 to which every image is cut; empty: the whole image

@@ -3,14 +3,16 @@
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from yacs.config import CfgNode
 
-from data.sources import READERS
+from data.sources import READERS, SourceError
+from data.sources.coco import CocoImage, load_coco
+from data.sources.label_file import LABEL_READERS, ending, stem
 from data.sources.vendor import ENDINGS, dicom_files
 from utils.failures import Failure
 from utils.tables import read_table
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SLIDE_ENDINGS = (".tif", ".tiff", *ENDINGS)
+LABEL_ENDINGS = (*READERS, *LABEL_READERS)
 LOOSE_DICOM = "lies loose; put the DICOM files of a slide into a folder of their own, whose name is the id"
 SPLITS = ["train", "valid", "test"]
 NO_IMAGE = "has no image of this id beside it"  # a table for training may serve to test a few of its slides
@@ -28,13 +31,13 @@ NO_IMAGE = "has no image of this id beside it"  # a table for training may serve
 class Case:
     """One image to learn from or to predict.
 
-    `labels` is the path of a mask image, the run-length text of each class by its name, or None where unknown.
-    `spacing_um` is the pixel size at level 0 that a table states, in um, or 0.
+    `labels` is the path of a mask image or of outlines, an entry of a COCO file, the run-length text of each class by
+    its name, or None where unknown. `spacing_um` is the pixel size at level 0 that a table states, in um, or 0.
     """
 
     id: str
     image: Path
-    labels: Path | dict[str, str] | None = None
+    labels: Path | CocoImage | dict[str, str] | None = None
     group: str = ""
     split: str = ""
     spacing_um: float = 0.0
@@ -53,7 +56,7 @@ def list_cases(cfg: CfgNode) -> CaseTable:
 
     Raises ValueError for an unknown split, and for a group with cases in several splits.
     """
-    labels_csv = "" if cfg.DATASETS.LABELS_FOLDER else cfg.DATASETS.LABELS_CSV
+    labels_csv = "" if cfg.DATASETS.LABELS_FOLDER or cfg.DATASETS.LABELS_COCO else cfg.DATASETS.LABELS_CSV
     table = LAYOUTS[cfg.DATASETS.LAYOUT](cfg, Path(cfg.DATASETS.WSI_FOLDER), labels_csv)
     if cfg.DATASETS.ID_CSV:
         _check_splits(Path(cfg.DATASETS.ID_CSV), cfg.DATASETS.GROUP_BY, table.cases)
@@ -86,13 +89,15 @@ def _refuse_nothing(table: CaseTable, folder: Path) -> None:
 
 
 def list_slides(cfg: CfgNode, folder: Path, labels_csv: str) -> CaseTable:
-    """Slides of a folder, by their names without endings, with the labels of a CSV or of a folder of masks."""
+    """Slides of a folder, by their names without endings, with labels of a CSV, a COCO file or a folder of files."""
     slides, problems = find_slides(folder)
     table = _one_by_id(Case(case_id, path, group=case_id) for case_id, path in slides)
     table.problems += problems
     if labels_csv:
         return _join_run_lengths(cfg, table, Path(labels_csv))
-    return _join_mask_files(table, Path(cfg.DATASETS.LABELS_FOLDER)) if cfg.DATASETS.LABELS_FOLDER else table
+    if cfg.DATASETS.LABELS_COCO:
+        return _join_coco(table, Path(cfg.DATASETS.LABELS_COCO))
+    return _join_label_files(table, Path(cfg.DATASETS.LABELS_FOLDER)) if cfg.DATASETS.LABELS_FOLDER else table
 
 
 def find_slides(folder: Path) -> tuple[list[tuple[str, Path]], list[Failure]]:
@@ -117,18 +122,20 @@ def id_of(path: Path) -> str:
 
 
 def list_pairs(cfg: CfgNode, folder: Path, labels_csv: str) -> CaseTable:
-    """Images that match DATASETS.IMAGES, each with the mask that has the same {name} and {group}."""
+    """Images that match DATASETS.IMAGES, with the mask of the same {name} and {group} or their entry in a COCO file."""
     images = match_files(folder, cfg.DATASETS.IMAGES)
-    masks = match_files(folder, cfg.DATASETS.MASKS) if cfg.DATASETS.MASKS else []
     table = _one_by_id(Case("_".join(filter(None, key)), path, group=key[0] or key[1]) for key, path in images)
-    return _join_masks(table, [("_".join(filter(None, key)), path) for key, path in masks])
+    if cfg.DATASETS.LABELS_COCO:
+        return _join_coco(table, Path(cfg.DATASETS.LABELS_COCO))
+    masks = match_files(folder, cfg.DATASETS.MASKS, LABEL_ENDINGS) if cfg.DATASETS.MASKS else []
+    return _join_paths(table, [("_".join(filter(None, key)), path) for key, path in masks])
 
 
 LAYOUTS = {"slides": list_slides, "pairs": list_pairs}
 
 
-def match_files(folder: Path, pattern: str) -> list[tuple[tuple[str, str], Path]]:
-    """Image files under `folder` that fit a pattern such as '{group}/frames/{name}.png': ((group, name), path)."""
+def match_files(folder: Path, pattern: str, endings: Collection[str] = READERS) -> list[tuple[tuple[str, str], Path]]:
+    """Files under `folder` that fit a pattern such as '{group}/frames/{name}.png': ((group, name), path)."""
     names = re.compile(
         re.escape(pattern)
         .replace(r"\{group\}", r"(?P<group>[^/]+)", 1)
@@ -138,7 +145,7 @@ def match_files(folder: Path, pattern: str) -> list[tuple[tuple[str, str], Path]
     found = []
     for path in sorted(folder.glob(re.sub(r"\{\w+\}", "*", pattern))):
         match = names.fullmatch(path.relative_to(folder).as_posix())
-        if match and path.suffix.lower() in READERS and not path.name.startswith("."):
+        if match and ending(path) in endings and not path.name.startswith("."):
             found.append(((match.groupdict().get("group") or "", match["name"]), path))
     return found
 
@@ -152,19 +159,36 @@ def _one_by_id(cases: Iterable[Case]) -> CaseTable:
     return CaseTable([case for case in cases if counts[case.id] == 1], problems)
 
 
-def _join_mask_files(table: CaseTable, folder: Path) -> CaseTable:
-    return _join_masks(
-        table, [(id_of(path), path) for path in sorted(folder.iterdir()) if path.suffix.lower() in READERS]
-    )
+def _join_label_files(table: CaseTable, folder: Path) -> CaseTable:
+    """Give each case the file of its name, which may lie beside the image itself."""
+    images = {case.image.resolve() for case in table.cases}
+    files = [path for path in sorted(folder.iterdir()) if ending(path) in LABEL_ENDINGS and path.name[0] != "."]
+    named = [(stem(path) if ending(path) in LABEL_READERS else id_of(path), path) for path in files]
+    return _join_paths(table, [(name, path) for name, path in named if path.resolve() not in images])
 
 
-def _join_masks(table: CaseTable, masks: list[tuple[str, Path]]) -> CaseTable:
-    """Give each case the mask of its id; several masks of one id are a problem."""
-    counts, paths = Counter(mask_id for mask_id, _ in masks), dict(masks)
+def _join_paths(table: CaseTable, files: list[tuple[str, Path]]) -> CaseTable:
+    """Give each case the label file of its id; several of one id are a problem."""
+    counts, paths = Counter(case_id for case_id, _ in files), dict(files)
     doubles = [case for case in table.cases if counts[case.id] > 1]
-    problems = [Failure(case.id, paths[case.id].name, "is one of several masks of this id") for case in doubles]
+    problems = [Failure(case.id, paths[case.id].name, "is one of several label files of this id") for case in doubles]
     cases = [replace(case, labels=paths.get(case.id)) for case in table.cases if counts[case.id] <= 1]
     return CaseTable(cases, table.problems + problems)
+
+
+def _join_coco(table: CaseTable, path: Path) -> CaseTable:
+    """Give each case its entry of a COCO file; a file that cannot be read is a ValueError naming it."""
+    joined = CaseTable(problems=table.problems)
+    try:
+        file = load_coco(path)
+    except SourceError as error:
+        raise SourceError(f"{path.name} {error}") from error
+    for case in table.cases:
+        try:
+            joined.cases.append(replace(case, labels=file.find(case.image)))
+        except SourceError as error:
+            joined.problems.append(Failure(case.id, path.name, str(error)))
+    return joined
 
 
 def _join_run_lengths(cfg: CfgNode, table: CaseTable, path: Path) -> CaseTable:

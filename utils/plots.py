@@ -201,18 +201,29 @@ def _show_row(axes: np.ndarray, row: Row, title: str, several: bool) -> None:
 
 
 def _panel(image: np.ndarray, mask: np.ndarray | None, colour: str, several: bool) -> np.ndarray:
-    """The picture with each class of the mask as a translucent area inside a line."""
-    canvas = _small(_rgb(image)).copy()
     if mask is None:
-        return canvas
+        return _small(_rgb(image))
     _same_size(image, mask, "mask")
-    mask = _small(mask, cv2.INTER_NEAREST)
+    return draw_areas(_small(image), _small(mask, cv2.INTER_NEAREST), PALETTE if several else [colour])
+
+
+def draw_areas(image: np.ndarray, mask: np.ndarray, colours: Sequence[str]) -> np.ndarray:
+    """Each class of a mask (H, W) as a translucent area inside a line, over a picture (H, W[, 3]); a new picture.
+
+    The classes take the colours in turn; what is ignored is grey.
+    """
+    canvas = _rgb(image).copy()
     for value in _classes(mask):
-        paint = GREY if value == IGNORE else PALETTE[(value - 1) % len(PALETTE)] if several else colour
+        paint = GREY if value == IGNORE else colours[(value - 1) % len(colours)]
         inside = mask == value
         canvas[inside] = np.round(0.62 * canvas[inside] + 0.38 * np.array(_bytes(paint))).astype(np.uint8)
         _stroke(canvas, inside, paint, max(1, round(max(mask.shape) / 300)), halo=False)
     return canvas
+
+
+def class_colours(classes: Sequence[str]) -> dict[str, str]:
+    """The colour of each class: green for the only one, else in the palette's order."""
+    return {name: PALETTE[i % len(PALETTE)] if len(classes) > 1 else TRUTH for i, name in enumerate(classes)}
 
 
 def _stroke(canvas: np.ndarray, inside: np.ndarray, colour: str, width: int, halo: bool = True) -> None:

@@ -1,4 +1,4 @@
-"""Labels read by region, never as a whole-slide mask: run lengths and mask images."""
+"""Labels read by region, never as a whole-slide mask: run lengths, outlined objects and mask images."""
 
 import math
 from collections.abc import Callable
@@ -11,6 +11,9 @@ from yacs.config import CfgNode
 from data.cases import Case
 from data.patches.grid import Box, scale_box
 from data.sources import open_source
+from data.sources.class_names import ClassNames
+from data.sources.coco import CocoImage
+from data.sources.label_file import LABEL_READERS, ending, read_outlines
 from data.sources.runs import IGNORE, RunLabels
 from data.sources.source import VALUES_AT_ONCE, ScaledSource, Source, SourceError
 from utils.resample import needed_range
@@ -87,20 +90,34 @@ def by_class(values: np.ndarray, classes: int) -> np.ndarray:
     return np.where(values == IGNORE, 1, values).astype(np.uint8) if classes == 1 else values
 
 
-def open_labels(case: Case, shape: tuple[int, ...], classes: list[str], to_classes: ToClasses) -> Source:
+def open_labels(case: Case, shape: tuple[int, ...], names: ClassNames, to_classes: ToClasses) -> Source:
     """Labels of a case as class indices at level 0 of its image of `shape`; raises SourceError or RleError."""
     if case.labels is None:
         raise SourceError(f"{case.image.name} has no labels")
     if isinstance(case.labels, dict):
         try:
-            return RleLabels([case.labels.get(name, "") for name in classes], shape)
+            return RleLabels([case.labels.get(name, "") for name in names.classes], shape)
         except RleError as error:
             raise RleError(f"in the label table: {error}") from error
+    if isinstance(case.labels, CocoImage) or ending(case.labels) in LABEL_READERS:
+        return _open_outlines(case.labels, case.image, shape, names)
     labels = MaskLabels(case.labels, to_classes)
     if labels.shape != shape:
         labels.close()
         raise SourceError(f"{case.labels.name} is {labels.shape}; its image {case.image.name} is {shape}")
     return labels
+
+
+def _open_outlines(labels: Path | CocoImage, image: Path, shape: tuple[int, ...], names: ClassNames) -> RunLabels:
+    from data.sources.polygons import outline_labels  # shapely, which other labels do without
+
+    file = labels.file if isinstance(labels, CocoImage) else labels
+    try:
+        if len(shape) != 2:
+            raise SourceError(f"holds outlines, which need an image of 2 axes; {image.name} has {len(shape)}")
+        return outline_labels(read_outlines(labels, image, shape), shape, names, file.name)
+    except SourceError as error:
+        raise SourceError(f"{file.name} {error}") from error
 
 
 class _OneHot(Source):

@@ -9,6 +9,7 @@ from yacs.config import CfgNode
 from data.cases import Case
 from data.patches.grid import Box
 from data.sources import open_source
+from data.sources.class_names import ClassNames, build_class_names
 from data.sources.labels import ToClasses, build_mask_rule, open_labels
 from data.sources.source import CroppedSource, Source, SourceError
 
@@ -20,11 +21,16 @@ class CaseReader:
     `spacing_um`, if not 0, overrules the pixel size that a file states, and that of a case overrules both.
     """
 
-    classes: list[str]
+    names: ClassNames
     to_classes: ToClasses
     crop: tuple[int, ...] = ()
     spacing_um: float = 0.0
     channels: int = 3
+
+    @property
+    def classes(self) -> list[str]:
+        """Names of the classes, in the order of their indices."""
+        return list(self.names.classes)
 
     def open_image(self, case: Case) -> Source:
         """The image of a case; raises SourceError, also for other channels than the network takes."""
@@ -38,7 +44,7 @@ class CaseReader:
 
     def open_labels(self, case: Case, image: Source) -> Source:
         """The labels of a case as class indices in the frame of its opened image; raises SourceError or RleError."""
-        return self._cropped(open_labels(case, image.frame_level0[1], self.classes, self.to_classes))
+        return self._cropped(open_labels(case, image.frame_level0[1], self.names, self.to_classes))
 
     @contextmanager
     def open_both(self, case: Case) -> Iterator[tuple[Source, Source]]:
@@ -62,4 +68,4 @@ class CaseReader:
 def build_reader(cfg: CfgNode) -> CaseReader:
     """The reader of a config's cases."""
     data, channels = cfg.DATASETS, cfg.MODEL.IN_CHANNELS
-    return CaseReader(list(data.CLASSES), build_mask_rule(cfg), tuple(data.CROP), data.SPACING_UM, channels)
+    return CaseReader(build_class_names(cfg), build_mask_rule(cfg), tuple(data.CROP), data.SPACING_UM, channels)

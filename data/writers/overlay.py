@@ -1,5 +1,6 @@
 """The picture of a case: its image with the outlines of prediction and truth."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from data.sources.source import ScaledSource, Source
 from data.stitching.mask import MaskView
 from data.stitching.probability_map import ProbabilityMap
 from utils.atomic import atomic_path
-from utils.plots import draw_outlines
+from utils.plots import class_colours, draw_areas, draw_outlines
 
 
 def write_overlay(path: Path, picture: np.ndarray, truth: np.ndarray | None, predicted: np.ndarray) -> None:
@@ -20,6 +21,15 @@ def write_overlay(path: Path, picture: np.ndarray, truth: np.ndarray | None, pre
     masks = {"prediction": predicted} if truth is None else {"truth": truth, "prediction": predicted}
     with atomic_path(path) as draft:
         Image.fromarray(draw_outlines(picture, masks)).save(draft, quality=88)
+
+
+def write_labels(path: Path, source: Source, labels: Source, classes: Sequence[str], longest_px: int) -> None:
+    """Write a picture of labels as coloured areas over their image, at most `longest_px` along a side."""
+    shape = shrunk_shape(source.shape, longest_px)
+    mask = ScaledLabels(labels, shape, len(classes)).read(whole(shape))
+    drawn = draw_areas(ScaledSource(source, shape).read(whole(shape)), mask, list(class_colours(classes).values()))
+    with atomic_path(path) as draft:
+        Image.fromarray(drawn).save(draft, quality=88)
 
 
 def small_masks(

@@ -331,7 +331,7 @@ def test_two_masks_of_one_name_are_a_problem_and_not_a_matter_of_luck(tmp_path):
     table = list_cases(pairs_cfg(tmp_path))
     assert [case.id for case in table.cases] == ["b"]
     assert [(problem.id, problem.message) for problem in table.problems] == [
-        ("a", "is one of several masks of this id")
+        ("a", "is one of several label files of this id")
     ]
 
 

@@ -9,6 +9,7 @@ from PIL import Image
 from data.cases import Case
 from data.patches.grid import Box, whole
 from data.sources import labels as labels_module
+from data.sources.class_names import ClassNames
 from data.sources.labels import (
     IGNORE,
     MaskLabels,
@@ -183,19 +184,19 @@ def test_ignored_pixels_stay_ignored_only_where_classes_need_their_values():
 
 def test_labels_of_a_case_come_from_its_texts_by_class_name():
     case = Case("a", Path("a.tif"), {"b": "1 2", "a": "5 1"})
-    labels = open_labels(case, (3, 2), ["a", "b", "c"], lambda values: values).read(whole((3, 2)))
+    labels = open_labels(case, (3, 2), ClassNames(["a", "b", "c"]), lambda values: values).read(whole((3, 2)))
     assert labels[..., 0].T.tolist() == [[2, 2, 0], [0, 1, 0]]
 
 
 def test_a_mask_of_another_size_is_named_with_both_sizes(tmp_path):
     case = Case("a", tmp_path / "a.tif", save(tmp_path / "a_mask.png", blobs((20, 31))))
     with pytest.raises(SourceError, match=r"a_mask\.png is \(20, 31\); its image a\.tif is \(20, 30\)"):
-        open_labels(case, (20, 30), ["a"], build_mask_rule(make_cfg()))
+        open_labels(case, (20, 30), ClassNames(["a"]), build_mask_rule(make_cfg()))
 
 
 def test_a_case_without_labels_is_an_error_naming_it():
     with pytest.raises(SourceError, match=r"a\.tif has no labels"):
-        open_labels(Case("a", Path("a.tif")), (20, 30), ["a"], build_mask_rule(make_cfg()))
+        open_labels(Case("a", Path("a.tif")), (20, 30), ClassNames(["a"]), build_mask_rule(make_cfg()))
 
 
 def test_a_crop_of_the_labels_is_that_part():
