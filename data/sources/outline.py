@@ -16,7 +16,8 @@ MOST_CORNERS = 1024  # of the polygon that stands for an ellipse
 class Outline:
     """What messages call the object, its class in the file, and its area.
 
-    That is what lies inside `polygons` and not inside `removed`; or, in place of both, `runs` of pixels of the image.
+    That is what lies inside `polygons` and not inside `removed`, of which one that covers the whole object is a hole
+    of others, with this as an island in it; or, in place of both, `runs` of pixels of the image.
     """
 
     name: str

@@ -50,22 +50,27 @@ def find_area(outline: Outline) -> tuple[shapely.Geometry, bool]:
             if not (np.abs(ring) < FARTHEST_PX).all():
                 raise SourceError(f"has the coordinate {ring[~(np.abs(ring) < FARTHEST_PX)][0]:g}, which is no place")
     area, was_valid = _valid_area(outline.polygons)
-    if outline.removed and not area.is_empty:
-        area = area.difference(_valid_area(outline.removed)[0])
+    for rings in outline.removed:
+        removed, _ = _valid_area([rings])
+        if not removed.covers(area):
+            area = area.difference(removed)
     return area, was_valid
 
 
 def _valid_area(polygons: Sequence[Rings]) -> tuple[shapely.Geometry, bool]:
-    """All that the outlines enclose without their holes; rings that cross themselves keep what they go round."""
-    parts = [
-        shapely.Polygon(outline, [hole for hole in holes if _is_ring(hole)])
-        for outline, *holes in polygons
-        if _is_ring(outline)
-    ]
-    area = parts[0] if len(parts) == 1 else shapely.MultiPolygon(parts)
-    if area.is_valid:
-        return area, True
-    return shapely.make_valid(area, method="structure", keep_collapsed=False), False
+    """All that the outlines enclose without their holes, and whether the rings are valid as they are."""
+    parts = [[ring for ring in rings if _is_ring(ring)] for rings in polygons if _is_ring(rings[0])]
+    plain = [shapely.Polygon(outline, holes) for outline, *holes in parts]
+    area = plain[0] if len(plain) == 1 else shapely.MultiPolygon(plain)
+    return (area, True) if area.is_valid else (shapely.union_all([_mended(rings) for rings in parts]), False)
+
+
+def _mended(rings: Rings) -> shapely.Geometry:
+    """The area of an outline and its holes that may cross themselves and each other."""
+    areas = np.array([shapely.Polygon(ring) for ring in rings])
+    # all that a ring goes round is inside, however often: where an outline drawn by hand ends, it may cross its begin
+    outline, *holes = shapely.make_valid(areas, method="structure", keep_collapsed=False)
+    return outline.difference(shapely.union_all(holes))
 
 
 def _is_ring(points: np.ndarray) -> bool:
