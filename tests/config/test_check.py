@@ -1,7 +1,7 @@
 import pytest
 
 from config import ConfigError, load_cfg
-from config.check import AT_LEAST_ONE, CHOICES, FRACTIONS, NOT_NEGATIVE, POSITIVE, check_cfg, get
+from config.check import AT_LEAST_ONE, CHOICES, FRACTIONS, NOT_NEGATIVE, POSITIVE, check_cfg, get, label_options
 
 
 def mistakes(*options, paths=(), known=()):
@@ -75,6 +75,12 @@ def test_every_rule_is_of_an_option_that_exists():
         (["DATASETS.MASK_VALUES", "[1]"], "DATASETS.MASK_VALUES is [1]; it must be lists"),
         (["DATASETS.MASK_VALUES", "[[256]]"], "values 0 to 255"),
         (["DATASETS.MASK_THRESHOLD", "256"], "DATASETS.MASK_THRESHOLD is 256"),
+        (["DATASETS.LABEL_NAMES", "['a', 'b']"], "it must be pairs of texts, such as [['GS', 'glomerulus']]"),
+        (["DATASETS.LABEL_NAMES", "[['a', 1]]"], "it must be pairs of texts"),
+        (["DATASETS.LABEL_NAMES", "[['a', 'object', 'b']]"], "it must be pairs of texts"),
+        (["DATASETS.LABEL_NAMES", "[['a', 'b']]"], "has ['b']; choose of ['object', 'background', 'ignore', 'drop']"),
+        (["DATASETS.LABEL_NAMES", "[['a', 'drop'], ['a', 'object']]"], "must have each name once"),
+        (["DATASETS.LABELS_COCO", "a.json", "DATASETS.LABELS_FOLDER", "b"], "are both set; leave one empty"),
         (["DATASETS.CROP", "[1, 2, 3]"], "DATASETS.CROP is [1, 2, 3]; it must be [row, column, rows, columns]"),
         (["DATASETS.CROP", "[-1, 2, 3, 4]"], "DATASETS.CROP"),
         (["DATASETS.CROP", "[1, 2, 0, 4]"], "DATASETS.CROP"),
@@ -109,6 +115,16 @@ def test_missing_paths_are_told_and_empty_ones_are_not(tmp_path):
     ]
     found = mistakes(*options, paths=["DATASETS.WSI_FOLDER", "DATASETS.LABELS_CSV", "DATASETS.ID_CSV"])
     assert found == [f"DATASETS.LABELS_CSV is {str(tmp_path / 'gone.csv')!r}, which does not exist"]
+
+
+def test_the_options_of_the_labels_are_those_in_use(tmp_path):
+    for option, wanted in (("FOLDER", "LABELS_FOLDER"), ("COCO", "LABELS_COCO"), ("CSV", "LABELS_CSV")):
+        assert label_options(load_cfg("", [f"DATASETS.LABELS_{option}", "x"])) == [f"DATASETS.{wanted}"]
+    pairs = ["DATASETS.LAYOUT", "pairs"]
+    assert label_options(load_cfg("", pairs)) == []
+    assert label_options(load_cfg("", [*pairs, "DATASETS.LABELS_COCO", "x"])) == ["DATASETS.LABELS_COCO"]
+    found = mistakes("DATASETS.LABELS_COCO", str(tmp_path), paths=["DATASETS.LABELS_COCO"])
+    assert found == [f"DATASETS.LABELS_COCO is {str(tmp_path)!r}, which is no file"]
 
 
 def test_all_mistakes_are_told_at_once():

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from config import ConfigError
@@ -159,6 +161,64 @@ def test_a_folder_of_masks_takes_the_place_of_the_table(tmp_path):
     table = list_cases(slides_cfg(tmp_path, DATASETS_LABELS_FOLDER=str(tmp_path / "masks")))
     assert [(case.id, case.labels) for case in table.cases] == [("a", tmp_path / "masks/a.png")]
     assert problems(table) == [("b", "b.tif", "has no labels")]
+
+
+def test_label_files_of_every_kind_are_found_by_their_name(tmp_path):
+    names = ["a.tif", "b.tif", "c.d.tif", "e.tif", "f.tif"]
+    touch(tmp_path / "slides", *names)
+    files = ["a.geojson", "b.GeoJSON.gz", "c.d.xml", "e.json", "f.tiff", "g.xml", "a.txt", "._b.xml", ".xml"]
+    touch(tmp_path / "labels", *files)
+    table = list_cases(slides_cfg(tmp_path, DATASETS_LABELS_FOLDER=str(tmp_path / "labels")))
+    assert [case.labels.name for case in table.cases] == files[:5]
+    assert not table.problems
+
+
+def test_label_files_may_lie_beside_the_slides(tmp_path):
+    touch(tmp_path / "slides", "a.tif", "a.xml", "b.tif", "b.png", "c.tif", "c.xml", "c.geojson", "d.tif")
+    table = list_cases(slides_cfg(tmp_path, DATASETS_LABELS_FOLDER=str(tmp_path / "slides")))
+    assert [case.labels.name for case in table.cases] == ["a.xml", "b.png"]
+    assert problems(table) == [
+        ("c", "c.xml", "is one of several label files of this id"),
+        ("d", "d.tif", "has no labels"),
+    ]
+
+
+def coco_cfg(tmp_path, names, **options):
+    images = [{"id": i, "file_name": name, "height": 4, "width": 5} for i, name in enumerate(names)]
+    content = {"images": images, "annotations": [], "categories": []}
+    (tmp_path / "coco.json").write_text(json.dumps(content))
+    return {"DATASETS_LABELS_COCO": str(tmp_path / "coco.json"), **options}
+
+
+def test_a_coco_file_takes_the_place_of_the_table(tmp_path):
+    touch(tmp_path / "slides", "a.tif", "b.tif", "c.tif")
+    cfg = slides_cfg(tmp_path, **coco_cfg(tmp_path, ["a.tif", "train/b.png", "val/c.tif", "test/c.tif"]))
+    table = list_cases(cfg)
+    assert [(case.id, case.labels.image) for case in table.cases] == [("a", "a.tif"), ("b", "train/b.png")]
+    message = "is one of several images of this name: ['val/c.tif', 'test/c.tif']"
+    assert problems(table) == [("c", "coco.json", message)]
+    assert [case.id for case in list_test_cases(cfg).cases] == ["a", "b"]
+
+
+def test_pairs_find_their_labels_in_a_coco_file_by_folder_and_name(tmp_path):
+    touch(tmp_path, "images/v1/x.png", "images/v2/x.png", "images/v2/y.png", "masks/v1/x.png")
+    options = coco_cfg(tmp_path, ["v1/x.png", "v2/x.png"], DATASETS_IMAGES="images/{group}/{name}.png")
+    table = list_cases(pairs_cfg(tmp_path, DATASETS_MASKS="", **options))
+    assert [(case.id, case.labels.image) for case in table.cases] == [("v1_x", "v1/x.png"), ("v2_x", "v2/x.png")]
+    assert problems(table) == [("v2_y", "y.png", "has no labels")]
+
+
+def test_a_file_that_is_no_coco_file_is_named(tmp_path):
+    touch(tmp_path / "slides", "a.tif")
+    (tmp_path / "coco.json").write_text("[]")
+    with pytest.raises(ValueError, match=r"coco\.json holds no JSON object"):
+        list_cases(slides_cfg(tmp_path, DATASETS_LABELS_COCO=str(tmp_path / "coco.json")))
+
+
+def test_pairs_may_have_outlines(tmp_path):
+    touch(tmp_path, "images/x.png", "images/y.png", "outlines/x.geojson", "outlines/y.xml", "outlines/z.txt")
+    table = list_cases(pairs_cfg(tmp_path, DATASETS_MASKS="outlines/{name}.*"))
+    assert [case.labels.name for case in table.cases] == ["x.geojson", "y.xml"]
 
 
 def test_the_id_table_picks_cases_and_gives_groups_and_splits(tmp_path):
