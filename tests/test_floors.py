@@ -12,7 +12,7 @@ PACKAGES = ("utils", "config", "data", "model", "apps")
 BELOW = {"utils": {"utils"}, "config": {"config"}, "data": {"data", "utils"}, "model": {"model", "utils"}}
 SCRIPTS = sorted(path.stem for path in ROOT.glob("*.py"))
 TORCH = {"torch", "torchvision", "fastai", "segmentation_models_pytorch", "timm"}
-HEAVY = TORCH | {"cv2", "matplotlib", "pandas", "scipy", "tifffile", "zarr", "albumentations"}
+HEAVY = TORCH | {"cv2", "matplotlib", "pandas", "scipy", "tifffile", "zarr", "albumentations", "shapely", "rasterio"}
 LIBRARY_FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 FILES = [*(ROOT / f"{script}.py" for script in SCRIPTS), *LIBRARY_FILES]
 
