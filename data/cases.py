@@ -185,7 +185,7 @@ def _join_coco(table: CaseTable, path: Path) -> CaseTable:
         raise SourceError(f"{path.name} {error}") from error
     for case in table.cases:
         try:
-            joined.cases.append(replace(case, labels=file.find(case.image)))
+            joined.cases.append(replace(case, labels=file.find(case.image, case.id)))
         except SourceError as error:
             joined.problems.append(Failure(case.id, path.name, str(error)))
     return joined

@@ -37,14 +37,14 @@ class CocoFile:
             self.by_path.setdefault(str(path), []).append(image)
             self.by_stem.setdefault(path.stem, []).append(image)
 
-    def find(self, path: Path) -> CocoImage | None:
+    def find(self, path: Path, case_id: str = "") -> CocoImage | None:
         """The entry of an image file: by as many of its folders as are there, or else by its name without the ending.
 
-        Raises SourceError where several have that name.
+        An image that has neither is sought by the id of its case. Raises SourceError where several have that name.
         """
         tails = (PurePosixPath(*path.parts[start:]) for start in range(len(path.parts)))
         found = next((self.by_path[str(tail)] for tail in tails if str(tail) in self.by_path), [])
-        found = found or self.by_stem.get(path.stem, [])
+        found = found or self.by_stem.get(path.stem) or self.by_stem.get(case_id, [])
         if len(found) > 1:
             raise SourceError(f"is one of several images of this name: {[each.image for each in found[:3]]}")
         return found[0] if found else None

@@ -173,6 +173,13 @@ def test_label_files_of_every_kind_are_found_by_their_name(tmp_path):
     assert not table.problems
 
 
+def test_ome_slides_and_masks_pair_with_label_files_of_their_id(tmp_path):
+    touch(tmp_path / "slides", "a.ome.tif", "b.svs")
+    touch(tmp_path / "labels", "a.geojson", "b.ome.tif")
+    table = list_cases(slides_cfg(tmp_path, DATASETS_LABELS_FOLDER=str(tmp_path / "labels")))
+    assert [case.labels.name for case in table.cases] == ["a.geojson", "b.ome.tif"]
+
+
 def test_label_files_may_lie_beside_the_slides(tmp_path):
     touch(tmp_path / "slides", "a.tif", "a.xml", "b.tif", "b.png", "c.tif", "c.xml", "c.geojson", "d.tif")
     table = list_cases(slides_cfg(tmp_path, DATASETS_LABELS_FOLDER=str(tmp_path / "slides")))

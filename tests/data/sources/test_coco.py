@@ -128,6 +128,13 @@ def test_an_image_is_found_by_its_name_by_its_folders_and_by_its_name_without_en
     assert find("x/c.png", "a.png", "b.png") is None
 
 
+def test_an_image_of_another_name_is_found_by_the_id_of_its_case():
+    images = list_images(content("a.jpg"), Path("coco.json"))
+    for path in ("x/a.ome.tif", "a/000001.dcm"):
+        assert images.find(Path(path)) is None
+        assert images.find(Path(path), "a") is images.images[0]
+
+
 def test_a_name_that_several_images_have_is_an_error():
     with pytest.raises(SourceError, match=r"is one of several images of this name: \['val/a\.png', 'train/a\.png'\]"):
         find("x/a.png", "val/a.png", "train/a.png")
