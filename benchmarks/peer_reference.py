@@ -29,7 +29,7 @@ def main(argv: Sequence[str]) -> None:
     (case,) = list_test_cases(cfg).cases
     target.mkdir(parents=True, exist_ok=True)
     with build_reader(cfg).open_image(case) as source:
-        tissue = build_tissue_rule(cfg).find(source).mask
+        tissue = build_tissue_rule(cfg).find(source, "slide").mask
     Image.fromarray(np.repeat(tissue[..., None] * np.uint8(255), 3, axis=-1)).save(target / "tissue.png")
     image, side = read_whole(cfg, case, scale_of(predict)), int(argv[3])
     middle = tuple(slice((n - side) // 2, (n - side) // 2 + side) for n in image.shape[:2])

@@ -116,7 +116,7 @@ def to_bytes(probabilities: np.ndarray, level: int) -> np.ndarray:
 def count_tissue(cfg: CfgNode, case: Case, scale: Scale) -> float:
     """Pixels of tissue at the network's scale, as prediction finds it; all where it does not look for it."""
     with build_reader(cfg).open_image(case) as source:
-        tissue, shape = build_tissue_rule(cfg).find(source), scale.shape_of(source)
+        tissue, shape = build_tissue_rule(cfg).find(source, "slide"), scale.shape_of(source)
         return float(np.prod(shape)) * (1.0 if tissue is None else float(tissue.mask.mean()))
 
 

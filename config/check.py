@@ -16,6 +16,7 @@ CHOICES = {
     ],
     "MODEL.ACTIVATION": ["sigmoid", "None"],
     "DATASETS.LAYOUT": ["slides", "pairs"],
+    "TILES.TISSUE": ["saturation", "otsu"],
     "TEST.ENGINE": ["auto", "torch", "bf16", "fp16", "compile", "onnx", "openvino"],
     "TEST.TTA": ["none", "flips", "dihedral"],
     "SOLVER.LOSS_FUNCTION_NAME": [
@@ -42,6 +43,8 @@ NOT_NEGATIVE = [
     "TILES.OVERLAP",
     "TEST.OVERLAP",
     "TILES.SPACING_UM",
+    "TILES.TISSUE_MIN_PIECE_UM2",
+    "TILES.TISSUE_MAX_HOLE_UM2",
     "DATASETS.SPACING_UM",
     "TEST.MIN_OBJECT",
     "TEST.MAX_HOLE",

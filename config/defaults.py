@@ -43,7 +43,11 @@ _C.TILES.REDUCTION = 4.0  # level-0 pixels per pixel of the network's image, alo
 _C.TILES.SPACING_UM = 0.0  # pixel size of the network's image in um, in place of REDUCTION; 0: use REDUCTION
 _C.TILES.OVERLAP = 0  # pixels that neighbouring training tiles share at least
 _C.TILES.MIN_TISSUE = 0.05  # drop a tile with less tissue than this fraction of it, unless it is annotated; 0: keep all
-_C.TILES.TISSUE_SATURATION = 20  # a pixel is tissue if its colour saturation (0 to 255) reaches this
+_C.TILES.TISSUE = "saturation"  # how tissue is told from glass: 'saturation', or 'otsu' (which rejects pen marks, too)
+_C.TILES.TISSUE_SATURATION = 20  # saturation: a pixel is tissue if its colour saturation (0 to 255) reaches this
+_C.TILES.TISSUE_MIN_PIECE_UM2 = 5000.0  # otsu: a smaller piece is dust; um2, or level-0 pixels without a pixel size
+_C.TILES.TISSUE_MAX_HOLE_UM2 = 10000.0  # otsu: a hole up to this belongs to the tissue; um2, or level-0 pixels
+_C.TILES.TISSUE_REJECT_INK = True  # otsu: green, blue, red pen marks are no tissue; turn off for blue or green stains
 _C.TILES.TISSUE_PX = 1024  # longest side in pixels of the picture on which tissue is sought
 
 # ---------------------------------------------------------------------------------------------------------------- input

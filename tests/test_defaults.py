@@ -83,3 +83,14 @@ def test_the_choice_of_views_is_what_the_predictor_knows():
         assert views(kind, 2)
     with pytest.raises(KeyError):
         views("all", 2)
+
+
+def test_the_choice_of_tissue_rules_is_what_can_be_built():
+    from data.patches.tissue import build_tissue_rule
+
+    detectors = [
+        build_tissue_rule(load_cfg(options=["TILES.TISSUE", name])).detector for name in CHOICES["TILES.TISSUE"]
+    ]
+    assert len({type(detector) for detector in detectors}) == len(detectors)
+    with pytest.raises(KeyError):
+        build_tissue_rule(load_cfg(options=["TILES.TISSUE", "all"]))

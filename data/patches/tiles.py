@@ -125,7 +125,7 @@ class _Cutter:
         self.folder = folder
         self.view = ScaledSource(source, labels.shape)
         self.level0 = source.shape
-        self.tissue = folder.tissue.find(source)
+        self.tissue = folder.tissue.find(source, case.id)
 
     def cut(self, statistics: PixelStatistics) -> list[TileRow]:
         """The rows of the tiles that are kept, in the order of the grid."""

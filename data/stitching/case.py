@@ -13,7 +13,7 @@ from yacs.config import CfgNode
 from data.cases import Case
 from data.patches.plan import Plan, plan_patches
 from data.patches.scale import Scale
-from data.patches.tissue import KEEP_ALL, TissueRule, build_tissue_rule
+from data.patches.tissue import KEEP_ALL, TissueMap, TissueRule, build_tissue_rule
 from data.sources.levels import ensure_level
 from data.sources.opening import CaseReader
 from data.sources.source import Source
@@ -37,9 +37,8 @@ class Inference:
     batch_size: int
     tissue: TissueRule = KEEP_ALL
 
-    def plan(self, source: Source) -> Plan:
+    def plan(self, source: Source, tissue: TissueMap | None) -> Plan:
         """The patches of an image, over its tissue where glass is to be skipped."""
-        tissue = self.tissue.find(source)
         occupied = None if tissue is None else tissue.mask
         return plan_patches(self.scale.shape_of(source), self.patch_px, self.overlap_px, occupied, RIM_PX)
 
@@ -61,7 +60,8 @@ class OpenedCase:
             if doubt:
                 log.warning("%s: %s", case.id, doubt)
             self.frame = frame_of(image, reader.classes)
-            self.plan = inference.plan(source)
+            self.tissue = inference.tissue.find(source, case.id)
+            self.plan = inference.plan(source, self.tissue)
             self.patches = opening.enter_context(PatchReader(source, self.plan, inference.batch_size))
             self._open = opening.pop_all()
 

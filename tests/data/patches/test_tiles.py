@@ -9,6 +9,7 @@ from PIL import Image
 from data.cases import Case, list_cases
 from data.patches import tiles
 from data.patches.grid import whole
+from data.patches.otsu import OtsuDetector
 from data.patches.scale import Scale
 from data.patches.statistics import PixelStatistics
 from data.patches.tiles import (
@@ -25,7 +26,7 @@ from data.patches.tiles import (
     save_mask,
     start_tiles,
 )
-from data.patches.tissue import TissueRule
+from data.patches.tissue import SaturationDetector, TissueRule
 from data.sources import ScaledSource, SourceError, levels, open_source
 from data.sources.labels import IGNORE, RleLabels, ScaledLabels
 from data.sources.opening import build_reader
@@ -84,7 +85,7 @@ def test_the_config_says_how_tiles_are_cut():
     cfg = make_cfg(
         DATASETS_TRAIN_FOLDER="t", INPUT_SIZE_TRAIN=64, TILES_OVERLAP=8, TILES_REDUCTION=3, TILES_MIN_TISSUE=0.2
     )
-    assert build_tile_folder(cfg) == TileFolder(Path("t"), 64, Scale(3.0), 8, TissueRule(0.2, 20, 1024))
+    assert build_tile_folder(cfg) == TileFolder(Path("t"), 64, Scale(3.0), 8, TissueRule(0.2, longest_px=1024))
 
 
 def test_every_tile_is_its_place_of_the_reduced_image_and_mask(tmp_path, slide):
@@ -153,6 +154,19 @@ def test_an_annotated_tile_is_kept_even_on_white_glass(tmp_path):
     np.testing.assert_array_equal(
         found, ScaledLabels(ArraySource(mask[..., None]), (150, 106), 1).read(whole((150, 106)))
     )
+
+
+@pytest.mark.parametrize("detector", [SaturationDetector(), OtsuDetector()])
+def test_an_annotated_tile_is_kept_on_ink_on_black_and_on_glass(tmp_path, detector):
+    image = np.full((128, 256, 3), 244, np.uint8)
+    image[:, 64:128], image[:, 128:192] = (30, 60, 160), 0  # tiles of 64: glass, ink, black, glass
+    tifffile.imwrite(tmp_path / "a.tif", image, photometric="rgb")
+    mask = np.zeros((128, 256), np.uint8)
+    mask[30, ::64] = 1  # a pixel in each tile of the upper row
+    folder = folder_of(tmp_path, reduction=1.0, size=64, tissue=TissueRule(0.5, detector))
+    places = {(row.row_px, row.column_px) for row in cut(folder, tmp_path / "a.tif", mask)}
+    assert {(0, 0), (0, 64), (0, 128), (0, 192)} <= places
+    assert not places & {(64, 0), (64, 128), (64, 192)}
 
 
 def test_no_tissue_gives_an_empty_index_and_a_valid_card(tmp_path):

@@ -88,7 +88,7 @@ def test_patches_shrink_to_a_multiple_of_32_along_short_sides():
     inference = Inference(Scale(1.0), patch_px=512, overlap_px=64, batch_size=1)
 
     def sizes(*shape):
-        return {box.size for box in inference.plan(ArraySource(np.zeros(shape, np.uint8)))}
+        return {box.size for box in inference.plan(ArraySource(np.zeros(shape, np.uint8)), None)}
 
     assert {size[1] for size in sizes(1000, 70, 3)} == {96}
     assert sizes(5, 512, 3) == {(32, 512)}
