@@ -100,6 +100,7 @@ def predict_cases(
     failures: "Failures",
 ) -> Outcome:
     """Predict one case after the other; the next is opened and the last one written beside."""
+    from data.patches.kept import write_kept
     from data.patches.scale import Scale
     from data.sources.opening import build_reader
     from data.stitching.case import build_inference, open_cases
@@ -115,6 +116,7 @@ def predict_cases(
         for case, opening in track(opened_cases, "cases", len(cases)):
             with failures.guard(case.id, case.image.name):
                 with opening() as opened:
+                    write_kept(results.tissue(case.id), opened.tissue, opened.plan, opened.plan.shape)
                     raw = opened.predict(predictor, results.probabilities(case.id), track)
                 log.info("%s: predicted", case.id)
                 finishing.do(finish_case, cfg, case, reader, raw, threshold, results, failures, outcome)

@@ -16,6 +16,7 @@ from yacs.config import CfgNode
 
 from data.cases import Case
 from data.patches.grid import Box, Grid, scale_box
+from data.patches.kept import write_kept
 from data.patches.scale import Scale, build_scale
 from data.patches.statistics import PixelStatistics
 from data.patches.tissue import KEEP_ALL, TissueRule, build_tissue_rule
@@ -78,6 +79,10 @@ class TileFolder:
         """Mean, standard deviation, classes and pixel size of the set, as JSON."""
         return self.images / "tiles.json"
 
+    def kept(self, case_id: str) -> Path:
+        """Picture of a case's tissue and tiles."""
+        return self.root / f"tissue_{self.size}_{self.scale.suffix}" / f"{case_id}.jpg"
+
     def name(self, case_id: str, number: int) -> str:
         """File name of a tile."""
         between = "" if self.scale.reduction else "_"  # or the number would run into that of the microns
@@ -112,6 +117,7 @@ def cut_case(
         with ensure_level(source, shape, folder.root) as levelled:
             cutter = _Cutter(case, levelled, ScaledLabels(labels, shape, len(reader.classes)), folder)
             rows = cutter.cut(own)
+            cutter.draw(rows)
     statistics.add(own)
     return rows, spacing_um
 
@@ -137,6 +143,11 @@ class _Cutter:
                     rows.append(row)
                     statistics.add(pixels)
         return rows
+
+    def draw(self, rows: list[TileRow]) -> None:
+        """Write the picture of the tissue and of the tiles that were kept."""
+        boxes = [Box((row.row_px, row.column_px), (self.folder.size,) * 2) for row in rows]
+        write_kept(self.folder.kept(self.case.id), self.tissue, boxes, self.labels.shape)
 
     def _runs(self) -> Iterator[list[tuple[int, Box]]]:
         """Tiles that may be kept, in runs along a row of the grid: read at once, they cost fewer steps."""

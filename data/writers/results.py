@@ -44,6 +44,10 @@ class Results:
         """Image with outlines."""
         return self.root / "overlays" / f"{case_id}.jpg"
 
+    def tissue(self, case_id: str) -> Path:
+        """Where tissue was found, and the patches that were predicted."""
+        return self.root / "tissue" / f"{case_id}.jpg"
+
     def triptych(self, case_id: str) -> Path:
         """Input, truth and prediction side by side."""
         return self.root / "triptychs" / f"{case_id}.png"
@@ -86,7 +90,7 @@ def write_results_report(
     sections: list[Section] = [_figures(case_ids, scores, threshold, failures)]
     if scores:
         sections += [_score_table(scores, classes)]
-    sections += [*_case_pictures(results, case_ids, scores), *more]
+    sections += [*_case_pictures(results, case_ids, scores), *_tissue_pictures(results, case_ids), *more]
     if failures:
         rows = [(failure.id, failure.file, failure.message) for failure in failures]
         sections.append(Table("Cases that failed", ["id", "file", "message"], rows))
@@ -125,3 +129,9 @@ def _case_pictures(results: Results, case_ids: Sequence[str], scores: Sequence[C
     more = f", the {SHOWN_CASES} of lowest Dice" if len(drawn) > SHOWN_CASES else ""
     overlays = [results.overlay(case_id) for case_id in worst_first]
     return [Pictures(f"Cases ({legend}{more})", list(zip(captions, overlays, strict=True)))]
+
+
+def _tissue_pictures(results: Results, case_ids: Sequence[str]) -> list[Section]:
+    drawn = [case_id for case_id in case_ids if results.tissue(case_id).exists()][:SHOWN_CASES]
+    items = [(case_id, results.tissue(case_id)) for case_id in drawn]
+    return [Pictures("Tissue and the patches that were predicted", items)] if items else []

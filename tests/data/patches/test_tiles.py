@@ -169,6 +169,14 @@ def test_an_annotated_tile_is_kept_on_ink_on_black_and_on_glass(tmp_path, detect
     assert not places & {(64, 0), (64, 128), (64, 192)}
 
 
+def test_the_tissue_and_the_kept_tiles_of_a_case_are_drawn_beside_its_tiles(tmp_path):
+    folder = folder_of(tmp_path, tissue=TissueRule(0.05))
+    cut(folder, glass(tmp_path / "a.tif"), np.zeros(SHAPE, np.uint8))
+    assert folder.kept("a").parent.parent == folder.root
+    with Image.open(folder.kept("a")) as image:
+        assert image.size[0] == SHAPE[1]
+
+
 def test_no_tissue_gives_an_empty_index_and_a_valid_card(tmp_path):
     folder = folder_of(tmp_path, tissue=TissueRule(0.05))
     assert cut(folder, glass(tmp_path / "a.tif"), np.zeros(SHAPE, np.uint8)) == []

@@ -48,6 +48,7 @@ def test_every_product_has_a_path_of_its_own():
         results.run_lengths,
         results.overlay,
         results.triptych,
+        results.tissue,
     )
     paths = {kind(case_id) for kind in kinds for case_id in ("a", "b", "a.b", "a_cleaned", "1")}
     assert len(paths) == len(kinds) * 5
