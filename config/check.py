@@ -17,6 +17,7 @@ CHOICES = {
     "MODEL.ACTIVATION": ["sigmoid", "None"],
     "DATASETS.LAYOUT": ["slides", "pairs"],
     "TILES.TISSUE": ["saturation", "otsu"],
+    "SOLVER.CACHE": ["none", "memory", "disk"],
     "TEST.ENGINE": ["auto", "torch", "bf16", "fp16", "compile", "onnx", "openvino"],
     "TEST.TTA": ["none", "flips", "dihedral"],
     "SOLVER.LOSS_FUNCTION_NAME": [
@@ -50,6 +51,7 @@ NOT_NEGATIVE = [
     "TEST.MAX_HOLE",
     "SOLVER.NUM_WORKERS",
     "SOLVER.PATIENCE",
+    "SOLVER.CACHE_GB",
     "SOLVER.WEIGHT_DECAY",
 ]
 POSITIVE = ["TILES.REDUCTION", "SOLVER.LR", "SOLVER.ENCODER_LR_FACTOR"]

@@ -10,6 +10,7 @@ from fastai.data.load import DataLoader
 from yacs.config import CfgNode
 
 from data.cases import Case, has_split
+from data.patches.cache import build_cache
 from data.patches.dataset import PatchDataset, Sample, TileSample, list_patches
 from data.patches.folds import NEVER, assign_folds, check_sides, listed_folds, reused_folds, validated_folds
 from data.patches.scale import build_scale
@@ -48,7 +49,12 @@ def build_training_set(cfg: CfgNode, cases: Sequence[Case], failures: Failures) 
     found = make(cfg, cases, failures)
     if not found.samples:
         raise ValueError("there is nothing to learn from: no tile or pair of any case can be used")
-    return replace(found, mean=cfg.INPUT.MEAN or found.mean, std=cfg.INPUT.STD or found.std)
+    return replace(
+        found,
+        samples=build_cache(cfg, found.samples),
+        mean=cfg.INPUT.MEAN or found.mean,
+        std=cfg.INPUT.STD or found.std,
+    )
 
 
 def _tiles(cfg: CfgNode, cases: Sequence[Case], failures: Failures) -> TrainingSet:

@@ -1,7 +1,7 @@
 """Samples to learn from, as tensors: tiles on disk, or patches read from the images of pairs."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -16,7 +16,7 @@ from data.patches.statistics import PixelStatistics
 from data.patches.tiles import load_image, load_mask, padded_mask
 from data.sources.labels import IGNORE, ScaledLabels
 from data.sources.opening import CaseReader
-from data.sources.source import ScaledSource, SourceError
+from data.sources.source import ScaledSource, Source, SourceError
 
 Transform = Callable[[np.ndarray, np.ndarray, int], tuple[np.ndarray, np.ndarray]]
 
@@ -71,8 +71,22 @@ class PatchSample:
     def read(self) -> tuple[np.ndarray, np.ndarray]:
         """Image and class indices; raises SourceError or RleError."""
         with self.reader.open_both(self.case) as (source, labels):
-            image = ScaledSource(source, self.shape).read(self.box)
-            return image, padded_mask(ScaledLabels(labels, self.shape, len(self.reader.classes)), self.box)
+            return self.cut(source, labels)
+
+    def cut(self, source: Source, labels: Source) -> tuple[np.ndarray, np.ndarray]:
+        """Image and class indices from the opened image and labels of the case."""
+        image = ScaledSource(source, self.shape).read(self.box)
+        return image, padded_mask(ScaledLabels(labels, self.shape, len(self.reader.classes)), self.box)
+
+
+def read_together(samples: Sequence[Sample]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Image and class indices of samples of one case, whose image is opened once if they are patches of it."""
+    patches = [sample for sample in samples if isinstance(sample, PatchSample)]
+    if not patches or len(patches) < len(samples):
+        yield from (sample.read() for sample in samples)
+        return
+    with patches[0].reader.open_both(patches[0].case) as (source, labels):
+        yield from (sample.cut(source, labels) for sample in patches)
 
 
 def list_patches(
