@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from io import BytesIO
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 
 import imagecodecs
@@ -25,13 +25,13 @@ from data.sources.levels import ensure_level
 from data.sources.opening import CaseReader
 from data.sources.source import ScaledSource, Source
 from utils.atomic import write_text
+from utils.colours import class_palette
 from utils.tables import read_table, write_table
 from utils.threads import Ahead, reader_count
 
 log = logging.getLogger(__name__)
 
 RUN_TILES = 8  # tiles that are read at once
-PALETTE = [0, 0, 0, 0, 158, 115, 230, 159, 0, 86, 180, 233, 213, 94, 0, 204, 121, 167, 240, 228, 66, 0, 114, 178]
 
 
 @dataclass(frozen=True)
@@ -250,7 +250,7 @@ def _constant_png(value: int, shape: tuple[int, ...]) -> bytes:
 
 def _palette_png(classes: np.ndarray) -> bytes:
     image, file = Image.fromarray(classes), BytesIO()
-    image.putpalette(bytes(PALETTE).ljust(768, b"\x80"))
+    image.putpalette(bytes(chain.from_iterable(class_palette())))
     image.save(file, format="PNG", compress_level=1)
     return file.getvalue()
 

@@ -9,10 +9,10 @@ import numpy as np
 import tifffile
 
 from data.patches.grid import Box, blocks
-from data.patches.tiles import PALETTE
 from data.stitching.mask import MaskView
 from data.stitching.probability_map import ProbabilityMap
 from utils.atomic import atomic_path
+from utils.colours import class_palette
 from utils.threads import Ahead, reader_count
 
 TILE = 512
@@ -37,7 +37,7 @@ def write_mask_tiff(path: Path, probabilities: ProbabilityMap, threshold: float)
                 dtype=np.uint8,
                 tile=(TILE, TILE),
                 photometric="palette",
-                colormap=_colormap(),
+                colormap=np.array(class_palette(), np.uint16).T * 257,
                 compression="zlib",
                 subfiletype=int(level > 0),
                 metadata=None,
@@ -106,13 +106,6 @@ def _decode(encoded: bytes, constants: dict[bytes, int]) -> np.ndarray:
 def _read_bytes(file: tifffile.TiffFile, offset: int, count: int) -> bytes:
     file.filehandle.seek(offset)
     return file.filehandle.read(count)
-
-
-def _colormap() -> np.ndarray:
-    colours = np.full((256, 3), 128, np.uint16)
-    known = np.array(list(PALETTE), np.uint16).reshape(-1, 3)
-    colours[: len(known)] = known
-    return colours.T * 257
 
 
 def _resolution(
