@@ -61,8 +61,8 @@ def test_objects_are_those_of_a_labelling_of_the_whole_mask(mask, rows):
 def test_polygons_are_valid_and_give_the_mask_back(mask, rows):
     found = find_in_strips(mask, rows)
     for each in found:
-        assert geometry(each).is_valid
-        assert geometry(each).area == each.area_px
+        assert geometry(each.polygons).is_valid
+        assert geometry(each.polygons).area == each.area_px
         assert all(Polygon(outer).exterior.is_simple for outer, *_ in each.polygons)
     np.testing.assert_array_equal(rasterized(found, mask.shape), mask)
 
