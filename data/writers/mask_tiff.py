@@ -1,8 +1,10 @@
 """Masks as tiled, compressed, pyramidal TIFF: class indices with a palette, read by every slide viewer."""
 
+import math
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import imagecodecs
 import numpy as np
@@ -10,7 +12,7 @@ import tifffile
 
 from data.patches.grid import Box, blocks
 from data.stitching.mask import MaskView
-from data.stitching.probability_map import ProbabilityMap
+from data.stitching.probability_map import Frame, ProbabilityMap
 from utils.atomic import atomic_path
 from utils.colours import class_palette
 from utils.threads import Ahead, reader_count
@@ -28,22 +30,37 @@ def write_mask_tiff(path: Path, probabilities: ProbabilityMap, threshold: float)
     subfiletype 1, which tifffile, openslide and tiffslide all take for a pyramid.
     """
     frame = probabilities.frame
+    with atomic_path(path) as draft, tifffile.TiffWriter(draft, bigtiff=is_large(frame)) as writer:
+        for level, (shape, tiles) in enumerate(encoded_levels(probabilities, threshold)):
+            options = page_options(frame, shape)
+            writer.write(tiles, shape=shape, subfiletype=int(level > 0), metadata=None, software="", **options)
+
+
+def encoded_levels(
+    probabilities: ProbabilityMap, threshold: float
+) -> Iterator[tuple[tuple[int, ...], Iterator[bytes]]]:
+    """For each level of the mask's pyramid its shape and its deflated tiles."""
+    frame = probabilities.frame
     constants = [_encode(np.full((TILE, TILE), value, np.uint8)) for value in range(len(frame.classes) + 1)]
-    with atomic_path(path) as draft, tifffile.TiffWriter(draft, bigtiff=np.prod(frame.shape_level0) > 2**31) as writer:
-        for level, shape in enumerate(pyramid_shapes(frame.shape_level0)):
-            writer.write(
-                _encoded_tiles(MaskView(probabilities.on_image(shape), threshold), constants),
-                shape=shape,
-                dtype=np.uint8,
-                tile=(TILE, TILE),
-                photometric="palette",
-                colormap=np.array(class_palette(), np.uint16).T * 257,
-                compression="zlib",
-                subfiletype=int(level > 0),
-                metadata=None,
-                software="",
-                **_resolution(frame.spacing_um, frame.shape_level0, shape),
-            )
+    for shape in pyramid_shapes(frame.shape_level0):
+        yield shape, _encoded_tiles(MaskView(probabilities.on_image(shape), threshold), constants)
+
+
+def page_options(frame: Frame, shape: tuple[int, ...]) -> dict[str, Any]:
+    """What tifffile is told of the pixels of a level."""
+    return {
+        "dtype": np.uint8,
+        "tile": (TILE, TILE),
+        "photometric": "palette",
+        "colormap": np.array(class_palette(), np.uint16).T * 257,
+        "compression": "zlib",
+        **_resolution(frame.spacing_um, frame.shape_level0, shape),
+    }
+
+
+def is_large(frame: Frame) -> bool:
+    """Whether a mask needs the places of a BigTIFF."""
+    return math.prod(frame.shape_level0) > 2**31
 
 
 def pyramid_shapes(shape: tuple[int, ...]) -> list[tuple[int, ...]]:
