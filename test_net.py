@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from data.scoring import CaseScore
     from data.sources.opening import CaseReader
     from data.stitching.probability_map import ProbabilityMap
+    from data.writers.products import Products
     from data.writers.results import Results
     from model.predictor import Member
     from utils.failures import Failures
@@ -104,13 +105,15 @@ def predict_cases(
     from data.patches.scale import Scale
     from data.sources.opening import build_reader
     from data.stitching.case import build_inference, open_cases
+    from data.writers.products import build_products
     from model.predictor import Predictor
     from utils.progress import track
     from utils.threads import Beside
 
-    card, reader, outcome = members[0].card, build_reader(cfg), Outcome()
+    card, reader = members[0].card, build_reader(cfg)
     inference = build_inference(cfg, Scale(card.reduction, card.spacing_um or 0.0))
     predictor = Predictor(members, cfg.TEST.TTA)
+    finish = Finish(cfg, reader, threshold, results, build_products(cfg), failures)
     opened_cases = open_cases(cases, reader, inference, results.root)
     with Beside() as finishing:
         for case, opening in track(opened_cases, "cases", len(cases)):
@@ -119,43 +122,38 @@ def predict_cases(
                     write_kept(results.tissue(case.id), opened.tissue, opened.plan, opened.plan.shape)
                     raw = opened.predict(predictor, results.probabilities(case.id), track)
                 log.info("%s: predicted", case.id)
-                finishing.do(finish_case, cfg, case, reader, raw, threshold, results, failures, outcome)
-    return outcome
+                finishing.do(finish, case, raw)
+    return finish.outcome
 
 
-def finish_case(
-    cfg: CfgNode,
-    case: "Case",
-    reader: "CaseReader",
-    raw: "ProbabilityMap",
-    threshold: float,
-    results: "Results",
-    failures: "Failures",
-    outcome: Outcome,
-) -> None:
-    """Write what is made from a probability map, and score it where labels are known."""
-    from data.scoring import case_histograms
-    from data.stitching.postprocess import clean_case
-    from data.writers.results import evaluate_case
+@dataclass
+class Finish:
+    """What is done with each probability map: it is cleaned, written, drawn and, where labels are known, scored."""
 
-    test = cfg.TEST
-    with failures.guard(case.id, case.image.name):
-        final = clean_case(raw, results.cleaned(case.id), threshold, test.MIN_OBJECT, test.MAX_HOLE)
-        write_masks(results, case.id, final, threshold)
-        outcome.done.append(case.id)
-        outcome.scores += evaluate_case(case, reader, final, threshold, results, test.OVERLAY_PX)
-        if case.labels is not None:
-            with reader.open_both(case) as (_, labels):
-                outcome.histograms += case_histograms(raw, labels).sum(0)
+    cfg: CfgNode
+    reader: "CaseReader"
+    threshold: float
+    results: "Results"
+    products: "Products"
+    failures: "Failures"
+    outcome: Outcome = field(default_factory=Outcome)
 
+    def __call__(self, case: "Case", raw: "ProbabilityMap") -> None:
+        """Finish one case; an error becomes a failure."""
+        from data.scoring import case_histograms
+        from data.stitching.postprocess import clean_case
+        from data.writers.products import CaseMask
+        from data.writers.results import evaluate_case
 
-def write_masks(results: "Results", case_id: str, probabilities: "ProbabilityMap", threshold: float) -> None:
-    """Write the mask on the image's own pixels as TIFF and, from that, as run lengths."""
-    from data.writers.mask_tiff import write_mask_tiff
-    from data.writers.rle_csv import write_case_rle
-
-    write_mask_tiff(results.mask(case_id), probabilities, threshold)
-    write_case_rle(results.run_lengths(case_id), case_id, results.mask(case_id), probabilities.frame)
+        test, results, outcome = self.cfg.TEST, self.results, self.outcome
+        with self.failures.guard(case.id, case.image.name):
+            final = clean_case(raw, results.cleaned(case.id), self.threshold, test.MIN_OBJECT, test.MAX_HOLE)
+            self.products.write(results, CaseMask(case.id, final, self.threshold))
+            outcome.done.append(case.id)
+            outcome.scores += evaluate_case(case, self.reader, final, self.threshold, results, test.OVERLAY_PX)
+            if case.labels is not None:
+                with self.reader.open_both(case) as (_, labels):
+                    outcome.histograms += case_histograms(raw, labels).sum(0)
 
 
 def write_tables(
@@ -165,16 +163,16 @@ def write_tables(
     threshold: float,
     failures: "Failures",
 ) -> None:
-    """Write output.csv, scores.csv, failures.csv, the curve of Dice against threshold and the report."""
+    """Write output.csv, objects.csv, scores.csv, failures.csv, the curve of Dice against threshold and the report."""
     from data.writers.curve import write_threshold_curve
+    from data.writers.products import join_products
     from data.writers.results import write_results_report, write_scores
-    from data.writers.rle_csv import join_rle
     from utils.report import Pictures
 
     classes, pictures, scores = list(cfg.DATASETS.CLASSES), [], outcome.scores
     for name in ("scores.csv", "dice_threshold.csv", "dice_threshold.png"):  # of an earlier run that had labels
         (results.root / name).unlink(missing_ok=True)
-    join_rle(results.root / "output.csv", [results.run_lengths(case_id) for case_id in outcome.done], classes)
+    join_products(results, cfg.TEST.WRITE, outcome.done, classes)
     if scores:
         write_scores(results.root / "scores.csv", scores, classes)
         curve = write_threshold_curve(results.root, outcome.histograms, threshold)

@@ -20,6 +20,7 @@ CHOICES = {
     "SOLVER.CACHE": ["none", "memory", "disk"],
     "TEST.ENGINE": ["auto", "torch", "bf16", "fp16", "compile", "onnx", "openvino"],
     "TEST.TTA": ["none", "flips", "dihedral"],
+    "TEST.OBJECT_TYPE": ["annotation", "detection"],
     "SOLVER.LOSS_FUNCTION_NAME": [
         "bce_dice",
         "dice_coef_loss",
@@ -30,6 +31,7 @@ CHOICES = {
         "symmetric_lovasz",
     ],
 }
+CHOICES_OF_LISTS = {"TEST.WRITE": ["tiff", "rle", "ome", "preview", "geojson", "objects"]}
 AT_LEAST_ONE = [
     "INPUT.SIZE_TRAIN",
     "TEST.PATCH",
@@ -49,6 +51,7 @@ NOT_NEGATIVE = [
     "DATASETS.SPACING_UM",
     "TEST.MIN_OBJECT",
     "TEST.MAX_HOLE",
+    "TEST.SIMPLIFY",
     "SOLVER.NUM_WORKERS",
     "SOLVER.PATIENCE",
     "SOLVER.CACHE_GB",
@@ -115,6 +118,9 @@ def _values(cfg: CfgNode) -> Iterator[str]:
     for key, choices in CHOICES.items():
         if get(cfg, key) not in choices:
             yield f"{key} is {get(cfg, key)!r}; choose one of {choices}"
+    for key, choices in CHOICES_OF_LISTS.items():
+        if not set(map(str, get(cfg, key))) <= set(choices):
+            yield f"{key} is {get(cfg, key)}; choose of {choices}"
     rules = [(AT_LEAST_ONE, 1, "at least 1"), (NOT_NEGATIVE, 0, "at least 0")]
     for keys, least, wanted in rules:
         yield from (f"{key} is {get(cfg, key)}; it must be {wanted}" for key in keys if get(cfg, key) < least)

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from config import load_cfg
-from config.check import CHOICES, check_cfg
+from config.check import CHOICES, CHOICES_OF_LISTS, check_cfg
 from config.load import all_keys
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -74,6 +74,13 @@ def test_the_choice_of_layouts_is_the_table_of_layouts():
     from data.cases import LAYOUTS
 
     assert sorted(CHOICES["DATASETS.LAYOUT"]) == sorted(LAYOUTS)
+
+
+def test_the_choice_of_products_is_the_table_of_products():
+    from data.writers.products import PRODUCTS
+
+    assert sorted(CHOICES_OF_LISTS["TEST.WRITE"]) == sorted(PRODUCTS)
+    assert set(load_cfg().TEST.WRITE) <= set(PRODUCTS)
 
 
 def test_the_choice_of_views_is_what_the_predictor_knows():

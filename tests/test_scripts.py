@@ -18,6 +18,7 @@ import pytest
 import tifffile
 import zarr
 from PIL import Image
+from rasterio.features import rasterize
 
 import export_net
 import test_net
@@ -378,9 +379,23 @@ class TestFlow:
             total += np.count_nonzero(mask) + np.count_nonzero(truth)
         assert flow.test_net.lines[-2] == f"Dice {2 * both / total:.3f} over 5 cases"
 
+    def test_geojson_gives_the_tiff_mask_back_and_the_table_has_its_areas(self, flow):
+        table = read_csv(flow.results / "objects.csv")
+        for case_id in SLIDES:
+            mask = tifffile.imread(flow.results / "masks" / f"{case_id}.tiff")
+            features = json.loads((flow.results / "geojson" / f"{case_id}.geojson").read_text())["features"]
+            outlines = [feature["geometry"] for feature in features]
+            np.testing.assert_array_equal(rasterize(outlines, mask.shape) if outlines else mask * 0, mask)
+            own = table[table["id"] == case_id]
+            assert own["object"].tolist() == [feature["id"] for feature in features]
+            assert own["area_px"].astype(int).sum() == np.count_nonzero(mask)
+            with Image.open(flow.results / "previews" / f"{case_id}.png") as preview:
+                assert max(preview.size) == 300
+
     def test_glass_without_objects_is_an_empty_valid_result(self, flow):
         table = read_csv(flow.results / "output.csv").set_index("id")
         assert table.loc["glass", "predicted"] == ""
+        assert json.loads((flow.results / "geojson" / "glass.geojson").read_text())["features"] == []
         scores = pd.read_csv(flow.results / "scores.csv").set_index("id")
         assert scores.loc["glass", "dice"] == 1
 
@@ -489,6 +504,9 @@ def test_grey_pairs_of_two_classes_with_a_crop_train_and_are_predicted_by_config
     assert list(table) == ["id", "class", "predicted"]
     mask = tifffile.imread(tmp_path / "results" / "masks" / "video0_f0.tiff")
     assert mask.shape == (140, 170)
+    features = json.loads((tmp_path / "results" / "geojson" / "video0_f0.geojson").read_text())["features"]
+    shapes = [(each["geometry"], " ab".index(each["properties"]["classification"]["name"])) for each in features]
+    np.testing.assert_array_equal(rasterize(shapes, mask.shape) if shapes else mask * 0, mask)
     rows = table[table["id"] == "video0_f0"]
     for number, text in enumerate(rows["predicted"], start=1):
         np.testing.assert_array_equal(decode(text, mask.shape), mask == number)

@@ -17,6 +17,11 @@ def class_colour(number: int) -> tuple[int, int, int]:
     return CLASS_COLOURS[(number - 1) % len(CLASS_COLOURS)]
 
 
+def colour_name(colour: tuple[int, int, int]) -> str:
+    """A colour as '#rrggbb'."""
+    return "#" + bytes(colour).hex()
+
+
 def class_palette() -> list[tuple[int, int, int]]:
     """The colours of the 256 values of a mask: black background, the classes, grey for what is ignored."""
     return [(0, 0, 0), *(class_colour(number) for number in range(1, 255)), GREY]

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from utils.atomic import atomic_path
+from utils.colours import CLASS_COLOURS, class_colour, colour_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -123,12 +124,14 @@ def plot_lr_finder(rates: np.ndarray, losses: np.ndarray, suggestion: float | No
 # ---- pictures
 
 
-def draw_outlines(image: np.ndarray, masks: Mapping[str, np.ndarray], line_px: int | None = None) -> np.ndarray:
+def draw_outlines(
+    image: np.ndarray, masks: Mapping[str, np.ndarray], line_px: int | None = None, by_class: bool = False
+) -> np.ndarray:
     """Contours of masks (H, W) over a picture (H, W, 3) or (H, W) uint8; a new (H, W, 3) picture.
 
-    The mask named 'truth' is drawn green, 'prediction' orange, others in the palette's order; ignored areas grey.
-    The first line is `line_px` wide, by default in proportion to the picture, and edged with white; the others are
-    slimmer, so that lines that coincide are both seen.
+    The mask named 'truth' is drawn green, 'prediction' orange, others in the palette's order; ignored areas grey. With
+    `by_class` each class has its own colour in all masks. The first line is `line_px` wide, by default in proportion to
+    the picture, and edged with white; the others are slimmer, so that lines that coincide are both seen.
     """
     canvas = _rgb(image).copy()
     widest = line_px or max(1, round(max(canvas.shape[:2]) / 300))
@@ -137,7 +140,8 @@ def draw_outlines(image: np.ndarray, masks: Mapping[str, np.ndarray], line_px: i
         colour = NAMED.get(name, PALETTE[number % len(PALETTE)])
         width = widest if number == 0 else max(1, round(0.55 * widest))
         for value in _classes(mask):
-            _stroke(canvas, mask == value, GREY if value == IGNORE else colour, width, halo=number == 0)
+            own = class_colour(value) if by_class else _bytes(colour)
+            _stroke(canvas, mask == value, _bytes(GREY) if value == IGNORE else own, width, halo=number == 0)
     return canvas
 
 
@@ -204,7 +208,8 @@ def _panel(image: np.ndarray, mask: np.ndarray | None, colour: str, several: boo
     if mask is None:
         return _small(_rgb(image))
     _same_size(image, mask, "mask")
-    return draw_areas(_small(image), _small(mask, cv2.INTER_NEAREST), PALETTE if several else [colour])
+    colours = [colour_name(each) for each in CLASS_COLOURS] if several else [colour]
+    return draw_areas(_small(image), _small(mask, cv2.INTER_NEAREST), colours)
 
 
 def draw_areas(image: np.ndarray, mask: np.ndarray, colours: Sequence[str]) -> np.ndarray:
@@ -214,23 +219,26 @@ def draw_areas(image: np.ndarray, mask: np.ndarray, colours: Sequence[str]) -> n
     """
     canvas = _rgb(image).copy()
     for value in _classes(mask):
-        paint = GREY if value == IGNORE else colours[(value - 1) % len(colours)]
+        paint = _bytes(GREY if value == IGNORE else colours[(value - 1) % len(colours)])
         inside = mask == value
-        canvas[inside] = np.round(0.62 * canvas[inside] + 0.38 * np.array(_bytes(paint))).astype(np.uint8)
+        canvas[inside] = np.round(0.62 * canvas[inside] + 0.38 * np.array(paint)).astype(np.uint8)
         _stroke(canvas, inside, paint, max(1, round(max(mask.shape) / 300)), halo=False)
     return canvas
 
 
 def class_colours(classes: Sequence[str]) -> dict[str, str]:
-    """The colour of each class: green for the only one, else in the palette's order."""
-    return {name: PALETTE[i % len(PALETTE)] if len(classes) > 1 else TRUTH for i, name in enumerate(classes)}
+    """The colour of each class as '#rrggbb': green for the only one, else as in every other product."""
+    return {name: colour_name(class_colour(i)) if len(classes) > 1 else TRUTH for i, name in enumerate(classes, 1)}
 
 
-def _stroke(canvas: np.ndarray, inside: np.ndarray, colour: str, width: int, halo: bool = True) -> None:
+Colour = tuple[int, int, int]
+
+
+def _stroke(canvas: np.ndarray, inside: np.ndarray, colour: Colour, width: int, halo: bool = True) -> None:
     contours, _ = cv2.findContours(inside.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     if halo:
         cv2.drawContours(canvas, contours, -1, (255, 255, 255), width + 2 * max(1, width // 3), cv2.LINE_AA)
-    cv2.drawContours(canvas, contours, -1, _bytes(colour), width, cv2.LINE_AA)
+    cv2.drawContours(canvas, contours, -1, colour, width, cv2.LINE_AA)
 
 
 def _have_several_classes(rows: Sequence[Row]) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import cv2
 import jinja2
@@ -18,7 +19,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 PICTURE_BYTES = 600_000  # a picture is embedded as it is up to this size, if its sides allow it
 WIDE = 1.9  # width over height from which a picture takes a row of its own
 MAGIC = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg"}
-Value = Any  # a number, a text or None
+Value = Any  # a number, a text, a link or None
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,19 @@ class Figures:
 
     title: str
     items: Sequence[tuple[str, Value]]
+
+
+@dataclass(frozen=True)
+class Link:
+    """A value that opens a file beside the page; `path` is relative to the page's folder."""
+
+    text: str
+    path: Path
+
+    @property
+    def address(self) -> str:
+        """The path as a page names it."""
+        return "/".join(map(quote, self.path.parts))
 
 
 @dataclass(frozen=True)
@@ -68,10 +82,11 @@ Section = Figures | Table | Pictures | Text | Listing
 
 @dataclass(frozen=True)
 class Cell:
-    """A value as it is shown and, for a number, as it is sorted; `order` is empty for texts."""
+    """A value as it is shown; `order` is how a number is sorted, `address` where a link leads, both else empty."""
 
     shown: str
     order: str
+    address: str = ""
 
 
 def write_report(
@@ -140,6 +155,8 @@ def _prepare_table(table: Table) -> dict[str, Any]:
 
 
 def _cell(value: Value) -> Cell:
+    if isinstance(value, Link):
+        return Cell(value.text, "", value.address)
     is_number = isinstance(value, numbers.Real) and not isinstance(value, bool) and not math.isnan(value)
     return Cell(format_value(value), repr(float(value)).replace("inf", "Infinity") if is_number else "")
 

@@ -53,6 +53,11 @@ def compressed_path(path: Path) -> Path:
     return path.with_name(f"{path.name}.gz")
 
 
+def find_geojson(path: Path) -> Path:
+    """`path`, or where the file lies in its place."""
+    return compressed_path(path) if compressed_path(path).exists() else path
+
+
 def make_feature(found: MaskObject, row: ObjectRow, object_type: str, tolerance_px: float = 0.0) -> dict[str, object]:
     """An object as QuPath has it."""
     polygons = simplified(found.polygons, tolerance_px) if tolerance_px else found.polygons

@@ -13,14 +13,21 @@ from data.sources.source import ScaledSource, Source
 from data.stitching.mask import MaskView
 from data.stitching.probability_map import ProbabilityMap
 from utils.atomic import atomic_path
+from utils.colour_key import add_colour_key
 from utils.plots import class_colours, draw_areas, draw_outlines
 
 
-def write_overlay(path: Path, picture: np.ndarray, truth: np.ndarray | None, predicted: np.ndarray) -> None:
-    """Write a picture with the outlines of its masks, as `small_masks` gives them."""
+def write_overlay(
+    path: Path, picture: np.ndarray, truth: np.ndarray | None, predicted: np.ndarray, classes: Sequence[str] = ()
+) -> None:
+    """Write a picture with the outlines of its masks, as `small_masks` gives them.
+
+    Several classes have a colour each and a key below the picture; the wide line is that of the labels.
+    """
     masks = {"prediction": predicted} if truth is None else {"truth": truth, "prediction": predicted}
+    drawn = draw_outlines(picture, masks, by_class=len(classes) > 1)
     with atomic_path(path) as draft:
-        Image.fromarray(draw_outlines(picture, masks)).save(draft, quality=88)
+        Image.fromarray(add_colour_key(drawn, classes) if len(classes) > 1 else drawn).save(draft, quality=88)
 
 
 def write_labels(path: Path, source: Source, labels: Source, classes: Sequence[str], longest_px: int) -> None:

@@ -1,6 +1,6 @@
 """The folder of results: what each case leaves there, and the report over all of them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,11 +8,12 @@ from data.cases import Case
 from data.scoring import SCORE_COLUMNS, CaseScore, pooled_confusion, pooled_rows, score_case
 from data.sources.opening import CaseReader
 from data.stitching.probability_map import ProbabilityMap
+from data.writers.geojson import find_geojson
 from data.writers.overlay import small_masks, write_overlay
 from utils.atomic import atomic_path
 from utils.failures import Failure
 from utils.plots import triptych
-from utils.report import Figures, Listing, Pictures, Section, Table, Text, write_report
+from utils.report import Figures, Link, Listing, Pictures, Section, Table, Text, write_report
 from utils.tables import write_table
 
 SHOWN_CASES = 24  # pictures in a report; the folder has them all
@@ -40,6 +41,22 @@ class Results:
         """The case's lines of output.csv."""
         return self.root / "rle" / f"{case_id}.csv"
 
+    def ome(self, case_id: str) -> Path:
+        """OME-TIFF mask at level 0."""
+        return self.root / "ome" / f"{case_id}.ome.tiff"
+
+    def geojson(self, case_id: str) -> Path:
+        """Outlines of the objects, for QuPath; a large one lies at `compressed_path` of this."""
+        return self.root / "geojson" / f"{case_id}.geojson"
+
+    def objects(self, case_id: str) -> Path:
+        """The case's lines of objects.csv, with a header."""
+        return self.root / "objects" / f"{case_id}.csv"
+
+    def preview(self, case_id: str) -> Path:
+        """The mask as a small picture."""
+        return self.root / "previews" / f"{case_id}.png"
+
     def overlay(self, case_id: str) -> Path:
         """Image with outlines."""
         return self.root / "overlays" / f"{case_id}.jpg"
@@ -57,14 +74,15 @@ def evaluate_case(
     case: Case, reader: CaseReader, probabilities: ProbabilityMap, threshold: float, results: Results, longest_px: int
 ) -> list[CaseScore]:
     """Draw a predicted case and, where its labels are known, score it; the scores of each class."""
+    overlay, classes = results.overlay(case.id), reader.classes
     if case.labels is None:
         with reader.open_image(case) as source:
-            write_overlay(results.overlay(case.id), *small_masks(source, None, probabilities, threshold, longest_px))
+            write_overlay(overlay, *small_masks(source, None, probabilities, threshold, longest_px), classes)
         return []
     with reader.open_both(case) as (source, labels):
         scores = score_case(case.id, probabilities, labels, threshold)
         panels = small_masks(source, labels, probabilities, threshold, longest_px)
-    write_overlay(results.overlay(case.id), *panels)
+    write_overlay(overlay, *panels, classes)
     with atomic_path(results.triptych(case.id)) as draft:
         triptych(*panels, f"{case.id}   Dice {pooled_confusion(scores).dice:.3f}", draft)
     return scores
@@ -90,7 +108,8 @@ def write_results_report(
     sections: list[Section] = [_figures(case_ids, scores, threshold, failures)]
     if scores:
         sections += [_score_table(scores, classes)]
-    sections += [*_case_pictures(results, case_ids, scores), *_tissue_pictures(results, case_ids), *more]
+    cases = _case_pictures(results, case_ids, scores, classes)
+    sections += [*cases, *_tissue_pictures(results, case_ids), *more, *_files(results, case_ids)]
     if failures:
         rows = [(failure.id, failure.file, failure.message) for failure in failures]
         sections.append(Table("Cases that failed", ["id", "file", "message"], rows))
@@ -118,14 +137,16 @@ def _score_table(scores: Sequence[CaseScore], classes: Sequence[str]) -> Table:
     return Table("Scores", columns, [[row.get(column, "") for column in columns] for row in rows], note)
 
 
-def _case_pictures(results: Results, case_ids: Sequence[str], scores: Sequence[CaseScore]) -> list[Section]:
+def _case_pictures(
+    results: Results, case_ids: Sequence[str], scores: Sequence[CaseScore], classes: Sequence[str]
+) -> list[Section]:
     drawn = [case_id for case_id in case_ids if results.overlay(case_id).exists()]
     if not drawn:
         return [Text("Cases", ["No case was predicted."])]
     dice = {score.id: pooled_confusion([each for each in scores if each.id == score.id]).dice for score in scores}
     worst_first = sorted(drawn, key=lambda case_id: (dice.get(case_id, 2.0), case_id))[:SHOWN_CASES]
     captions = [f"{each}, Dice {dice[each]:.3f}" if each in dice else each for each in worst_first]
-    legend = "green: labels, orange: prediction" if scores else "orange: prediction"
+    legend = _legend(bool(scores), len(classes) > 1)
     more = f", the {SHOWN_CASES} of lowest Dice" if len(drawn) > SHOWN_CASES else ""
     overlays = [results.overlay(case_id) for case_id in worst_first]
     return [Pictures(f"Cases ({legend}{more})", list(zip(captions, overlays, strict=True)))]
@@ -135,3 +156,28 @@ def _tissue_pictures(results: Results, case_ids: Sequence[str]) -> list[Section]
     drawn = [case_id for case_id in case_ids if results.tissue(case_id).exists()][:SHOWN_CASES]
     items = [(case_id, results.tissue(case_id)) for case_id in drawn]
     return [Pictures("Tissue and the patches that were predicted", items)] if items else []
+
+
+def _legend(labelled: bool, several: bool) -> str:
+    if several:
+        return "wide lines: labels, slim lines: prediction" if labelled else "lines: prediction"
+    return "green: labels, orange: prediction" if labelled else "orange: prediction"
+
+
+def _files(results: Results, case_ids: Sequence[str]) -> list[Section]:
+    """A table of links to what lies in the folder, beside which the page is."""
+    kinds: list[tuple[str, Callable[[str], Path]]] = [
+        ("mask", results.mask),
+        ("OME-TIFF", results.ome),
+        ("GeoJSON", lambda case_id: find_geojson(results.geojson(case_id))),
+        ("objects", results.objects),
+        ("preview", results.preview),
+        ("overlay", results.overlay),
+    ]
+    paths = [[make(case_id) for _, make in kinds] for case_id in case_ids]
+    links = [
+        [Link(path.name, path.relative_to(results.root)) if path.exists() else "" for path in row] for row in paths
+    ]
+    used = [place for place in range(len(kinds)) if any(row[place] for row in links)]
+    rows = [[case_id, *(row[place] for place in used)] for case_id, row in zip(case_ids, links, strict=True)]
+    return [Table("Files", ["id", *(kinds[place][0] for place in used)], rows)] if used else []

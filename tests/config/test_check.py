@@ -1,7 +1,17 @@
 import pytest
 
 from config import ConfigError, load_cfg
-from config.check import AT_LEAST_ONE, CHOICES, FRACTIONS, NOT_NEGATIVE, POSITIVE, check_cfg, get, label_options
+from config.check import (
+    AT_LEAST_ONE,
+    CHOICES,
+    CHOICES_OF_LISTS,
+    FRACTIONS,
+    NOT_NEGATIVE,
+    POSITIVE,
+    check_cfg,
+    get,
+    label_options,
+)
 
 
 def mistakes(*options, paths=(), known=()):
@@ -14,6 +24,13 @@ def mistakes(*options, paths=(), known=()):
 
 def test_the_defaults_are_right():
     assert mistakes() == []
+
+
+@pytest.mark.parametrize("key", CHOICES_OF_LISTS)
+def test_a_wrong_choice_in_a_list_names_the_right_ones(key):
+    assert mistakes(key, "['nonsense']") == [f"{key} is ['nonsense']; choose of {CHOICES_OF_LISTS[key]}"]
+    assert mistakes(key, "[1, 'tiff']") != []
+    assert mistakes(key, "[]") == []
 
 
 @pytest.mark.parametrize("key", CHOICES)

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from utils.colours import class_colour
 from utils.plots import (
     draw_heat,
     draw_outlines,
@@ -84,6 +85,13 @@ def test_outlines_are_green_for_truth_and_orange_for_prediction():
     assert tuple(drawn[120, 150]) == ORANGE
     assert tuple(drawn[50, 50]) == (128, 128, 128)
     assert (image == 128).all()  # the input stays as it was
+
+
+def test_with_several_classes_each_has_its_colour_in_truth_and_prediction():
+    truth, prediction = square(200, 20, 90), 2 * square(200, 120, 180)
+    drawn = draw_outlines(grey(200), {"truth": truth, "prediction": prediction}, line_px=3, by_class=True)
+    assert tuple(drawn[20, 50]) == class_colour(1)
+    assert tuple(drawn[120, 150]) == class_colour(2)
 
 
 def test_outlines_of_empty_masks_leave_the_picture():

@@ -1,11 +1,12 @@
 import base64
 import re
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from utils.report import Figures, Listing, Pictures, Table, Text, format_value, write_report
+from utils.report import Figures, Link, Listing, Pictures, Table, Text, format_value, write_report
 
 
 def png(height, width, noisy=False):
@@ -105,6 +106,11 @@ def test_numbers_are_set_to_the_right_and_carry_their_order(tmp_path):
 def test_a_row_of_another_length_is_refused(tmp_path):
     with pytest.raises(ValueError, match="'Scores' has 2 columns and a row of 1"):
         page(tmp_path, Table("Scores", ["id", "Dice"], [["a"]]))
+
+
+def test_a_link_leads_to_a_file_beside_the_page(tmp_path):
+    html = page(tmp_path, Table("Files", ["mask"], [[Link("a <b>.tiff", Path("masks") / "a <b>#1.tiff")], [""]]))
+    assert '<td><a href="masks/a%20%3Cb%3E%231.tiff">a &lt;b&gt;.tiff</a></td>' in html
 
 
 def test_an_empty_table_and_no_sections_are_fine(tmp_path):

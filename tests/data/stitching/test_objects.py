@@ -13,7 +13,7 @@ from data.stitching.objects import find_objects, probability_sums
 from data.stitching.probability_map import Frame
 from data.stitching.runs import Runs
 from tests.maps import memory_map
-from tests.outlines import find_in_strips, geometry, rasterized
+from tests.objects import find_in_strips, geometry, rasterized
 
 MASKS = npst.arrays(np.uint8, npst.array_shapes(min_dims=2, max_dims=2, max_side=12), elements=st.integers(0, 3))
 EIGHT = np.ones((3, 3))

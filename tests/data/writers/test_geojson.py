@@ -15,7 +15,7 @@ import data.writers.geojson as geojson
 from data.stitching.probability_map import Frame
 from data.writers.geojson import compressed_path, geojson_file
 from data.writers.objects_csv import describe_object
-from tests.outlines import find_in_strips, geometry
+from tests.objects import find_in_strips, geometry
 
 CLASSES = ("glomerulus", "tubule \u00b5", "vessel")
 MASKS = npst.arrays(np.uint8, npst.array_shapes(min_dims=2, max_dims=2, max_side=12), elements=st.integers(0, 3))

@@ -7,7 +7,7 @@ import pytest
 
 from data.stitching.probability_map import Frame
 from data.writers.objects_csv import OBJECT_COLUMNS, describe_object, join_objects, object_table
-from tests.outlines import find_in_strips
+from tests.objects import find_in_strips
 
 MASK = np.array([[1, 1, 0, 0, 0], [1, 1, 0, 2, 0], [0, 0, 0, 0, 0]], np.uint8)
 

@@ -72,6 +72,14 @@ def test_a_grey_image_is_drawn_in_colour(tmp_path):
     assert load(tmp_path / "a.jpg").shape == (200, 300, 3)
 
 
+def test_several_classes_have_a_key_below(tmp_path):
+    source, probabilities = scene()
+    write_overlay(tmp_path / "a.jpg", *small_masks(source, None, probabilities, 0.5, 1000), ["gland", "vessel"])
+    assert load(tmp_path / "a.jpg").shape[0] > 200
+    line = load(tmp_path / "a.jpg")[20, 60:100].astype(int)
+    assert (line[:, 1] - line[:, 0]).min() > 40  # the first class is green; orange has more red than green
+
+
 def test_masks_have_the_size_of_the_picture_and_the_place_of_their_objects():
     source, probabilities = scene()
     picture, true, predicted = small_masks(source, truth(), probabilities, 0.5, 150)

@@ -46,6 +46,10 @@ def test_every_product_has_a_path_of_its_own():
         results.cleaned,
         results.mask,
         results.run_lengths,
+        results.ome,
+        results.geojson,
+        results.objects,
+        results.preview,
         results.overlay,
         results.triptych,
         results.tissue,
@@ -134,3 +138,23 @@ def test_without_labels_the_report_has_pictures_and_no_scores(tmp_path):
     html = report(tmp_path, ["a"])
     assert "Dice" not in html
     assert "data:image" in html
+
+
+def test_the_report_links_to_the_files_beside_it_and_to_no_others(tmp_path):
+    results = Results(tmp_path)
+    results.mask("a b").parent.mkdir()
+    results.mask("a b").write_bytes(b"")
+    results.geojson("c").parent.mkdir()
+    results.geojson("c").with_suffix(".geojson.gz").write_bytes(b"")
+    html = report(tmp_path, ["a b", "c"])
+    links = re.findall(r'<a href="([^"#]+)">', html)
+    assert sorted(links) == ["geojson/c.geojson.gz", "masks/a%20b.tiff", "overlays/a%20b.jpg", "overlays/c.jpg"]
+    assert "previews" not in html
+
+
+def test_several_classes_are_told_apart_by_colour_and_not_truth_and_prediction(tmp_path):
+    results = Results(tmp_path)
+    results.overlay("a").parent.mkdir()
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(results.overlay("a"))
+    page = write_results_report(results, "Title", ["a"], [score("a")], ["x", "y"], 0.5, [], "")
+    assert "slim lines: prediction" in page.read_text(encoding="utf-8")
