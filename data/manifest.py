@@ -46,7 +46,7 @@ def build_manifest(
 ) -> list[Entry]:
     """Entries of the images, label files and tables that are learnt from, and of `more` files."""
     data = cfg.DATASETS
-    no_use = {"LABELS_CSV"} if data.LAYOUT != "slides" or data.LABELS_FOLDER else set()
+    no_use = {"LABELS_CSV"} if data.LAYOUT != "slides" or data.LABELS_FOLDER or data.LABELS_COCO else set()
     named = [Path(data[key]) for key in data if key.endswith(("_CSV", "_COCO")) and key not in no_use]
     tables = [DataFile("table", path) for path in named if path.is_file()]
     roots = [Path(data[key]) for key in ("WSI_FOLDER", "LABELS_FOLDER", "TRAIN_FOLDER") if data[key]]
@@ -57,7 +57,8 @@ def build_test_manifest(
     cfg: CfgNode, cases: Sequence[Case], failures: Failures, weights: Sequence[Path]
 ) -> list[Entry]:
     """Entries of the images and labels that are predicted and scored, and of the weights."""
-    named = [Path(cfg.TEST.LABELS_CSV), Path(cfg.DATASETS.ID_CSV) if cfg.TEST.SPLIT else Path()]
+    labels = cfg.TEST.LABELS_CSV or cfg.DATASETS.LABELS_COCO
+    named = [Path(labels), Path(cfg.DATASETS.ID_CSV) if cfg.TEST.SPLIT else Path()]
     files = [*(DataFile("table", path) for path in named if path.is_file()), *(DataFile("weights", p) for p in weights)]
     folders = [cfg.TEST.WSI_FOLDER, cfg.DATASETS.LABELS_FOLDER, cfg.TEST.MODEL_WEIGHTS_FOLDER]
     roots = [Path(folder) for folder in folders if folder]

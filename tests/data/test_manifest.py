@@ -74,7 +74,7 @@ def test_a_slide_of_many_files_is_all_of_them(tmp_path):
 def test_the_tables_that_the_config_names_belong_to_the_data(tmp_path):
     tables = {"DATASETS_LABELS_CSV": "l.csv", "DATASETS_ID_CSV": "i.csv", "DATASETS_FOLDS_CSV": "f.csv"}
     paths = {key: tmp_path / name for key, name in tables.items()}
-    touch(tmp_path, l_csv="", i_csv="", f_csv="", more_dat="")
+    touch(tmp_path, l_csv="", i_csv="", f_csv="", more_dat="", c_json="")
 
     def names(**options):
         cfg, more = make_cfg(**paths, **options), [DataFile("weights", tmp_path / "more.dat")]
@@ -83,6 +83,7 @@ def test_the_tables_that_the_config_names_belong_to_the_data(tmp_path):
     assert sorted(names()) == ["f.csv", "i.csv", "l.csv", "more.dat"]
     assert sorted(names(DATASETS_LABELS_FOLDER="masks")) == ["f.csv", "i.csv", "more.dat"]
     assert sorted(names(DATASETS_LAYOUT="pairs")) == ["f.csv", "i.csv", "more.dat"]
+    assert sorted(names(DATASETS_LABELS_COCO=tmp_path / "c.json")) == ["c.json", "f.csv", "i.csv", "more.dat"]
 
 
 def test_a_prediction_reads_images_labels_and_weights(folder):
@@ -97,6 +98,8 @@ def test_a_prediction_reads_images_labels_and_weights(folder):
 
     assert names() == ["a.png", "a.txt", "w/f0.safetensors"]
     tables = ["labels.csv", "ids.csv"]
+    touch(folder, c_json="{}")
+    assert "c.json" in names(DATASETS_LABELS_COCO=folder / "c.json")
     assert names(TEST_SPLIT="test", TEST_LABELS_CSV=folder / "labels.csv") == [
         "a.png",
         "a.txt",
