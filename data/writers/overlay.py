@@ -31,12 +31,15 @@ def write_overlay(
 
 
 def write_labels(path: Path, source: Source, labels: Source, classes: Sequence[str], longest_px: int) -> None:
-    """Write a picture of labels as coloured areas over their image, at most `longest_px` along a side."""
+    """Write a picture of labels as coloured areas over their image, at most `longest_px` along a side.
+
+    Several classes have a key below it.
+    """
     shape = shrunk_shape(source.shape, longest_px)
     mask = ScaledLabels(labels, shape, len(classes)).read(whole(shape))
     drawn = draw_areas(ScaledSource(source, shape).read(whole(shape)), mask, list(class_colours(classes).values()))
     with atomic_path(path) as draft:
-        Image.fromarray(drawn).save(draft, quality=88)
+        Image.fromarray(add_colour_key(drawn, classes) if len(classes) > 1 else drawn).save(draft, quality=88)
 
 
 def small_masks(
