@@ -90,8 +90,10 @@ def test_early_stop_waits_for_its_patience():
 
 @pytest.mark.parametrize("loss", [float("nan"), float("inf")])
 def test_a_loss_that_is_not_finite_ends_training_with_advice(loss):
-    stop = with_learner(StopAtNaN(), training=True, loss_grad=torch.tensor(loss), epoch=2)
-    with pytest.raises(TrainingError, match=r"in epoch 3; try a smaller SOLVER\.LR"):
+    train = SimpleNamespace(names_of=lambda batch: [f"a{batch}", "b"])
+    values = {"loss_grad": torch.tensor(loss), "epoch": 2, "iter": 4, "dls": SimpleNamespace(train=train)}
+    stop = with_learner(StopAtNaN(), training=True, **values)
+    with pytest.raises(TrainingError, match=r"in epoch 3 on the patches a4, b; try a smaller SOLVER\.LR"):
         stop.after_loss()
 
 
