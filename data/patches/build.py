@@ -6,13 +6,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from fastai.data.core import DataLoaders
-from fastai.data.load import DataLoader
 from yacs.config import CfgNode
 
 from data.cases import Case, has_split
 from data.patches.cache import build_cache
 from data.patches.dataset import PatchDataset, Sample, TileSample, list_patches
 from data.patches.folds import NEVER, assign_folds, check_sides, listed_folds, reused_folds, validated_folds
+from data.patches.loader import PatchLoader
 from data.patches.scale import build_scale
 from data.patches.statistics import PixelStatistics
 from data.patches.tiles import build_tile_folder, read_tiles
@@ -21,6 +21,10 @@ from data.sources.opening import build_reader
 from utils.failures import Failure, Failures
 
 log = logging.getLogger(__name__)
+
+
+class NothingToLearnError(ValueError):
+    """No sample of any case."""
 
 
 @dataclass(frozen=True)
@@ -44,11 +48,14 @@ class TrainingSet:
 
 
 def build_training_set(cfg: CfgNode, cases: Sequence[Case], failures: Failures) -> TrainingSet:
-    """Tiles of the slides, or patches of the pairs; a case that cannot be used becomes a failure."""
+    """Tiles of the slides, or patches of the pairs; a case that cannot be used becomes a failure.
+
+    Raises NothingToLearnError where no sample is left.
+    """
     make = {"slides": _tiles, "pairs": _patches}[cfg.DATASETS.LAYOUT]
     found = make(cfg, cases, failures)
     if not found.samples:
-        raise ValueError("there is nothing to learn from: no tile or pair of any case can be used")
+        raise NothingToLearnError("there is nothing to learn from: no tile or pair of any case can be used")
     return replace(
         found,
         samples=build_cache(cfg, found.samples),
@@ -127,6 +134,6 @@ def build_dataloaders(cfg: CfgNode, data: TrainingSet, fold_of: dict[str, int], 
     batch = min(cfg.SOLVER.BATCH_SIZE, len(train))
     workers = cfg.SOLVER.NUM_WORKERS
     return DataLoaders(
-        DataLoader(train_set, bs=batch, shuffle=True, drop_last=True, num_workers=workers),
-        DataLoader(valid_set, bs=batch, num_workers=workers),
+        PatchLoader(train_set, bs=batch, shuffle=True, drop_last=True, num_workers=workers),
+        PatchLoader(valid_set, bs=batch, num_workers=workers),
     )

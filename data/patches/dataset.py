@@ -1,5 +1,7 @@
 """Samples to learn from, as tensors: tiles on disk, or patches read from the images of pairs."""
 
+import hashlib
+import json
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -128,6 +130,12 @@ class PatchDataset:
         self.transform = transform
         self.seed = seed
         self.epoch = 0
+
+    @property
+    def fingerprint(self) -> str:
+        """What an epoch draws from, in short: equal for equal seeds, normalisations and names of samples."""
+        content = [self.seed, self.mean.tolist(), self.std.tolist(), [sample.name for sample in self.samples]]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
     def __len__(self) -> int:
         return len(self.samples)
