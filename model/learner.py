@@ -8,7 +8,7 @@ from pathlib import Path
 import fastai.callback.schedule  # noqa: F401  adds Learner.fit_one_cycle and Learner.lr_find
 import torch
 from fastai.callback.channelslast import ChannelsLast
-from fastai.callback.core import Callback
+from fastai.callback.core import Callback, CancelEpochException
 from fastai.callback.fp16 import MixedPrecision
 from fastai.callback.progress import ProgressCallback
 from fastai.data.core import DataLoaders
@@ -16,26 +16,44 @@ from fastai.learner import Learner
 from torch import nn
 from yacs.config import CfgNode
 
-from model.callbacks import EarlyStop, EpochSeed, KeepBest, PooledDice, ProgressBar, StopAtNaN
+from model.callbacks import EarlyStop, EpochSeed, KeepBest, PooledDice, ProgressBar, StepSeed, StopAtNaN
 from model.card import ModelCard
 from model.checkpoints import save_checkpoint
 from model.custom_models import parameter_groups
+from model.training_errors import training_errors
 from utils.losses import build_loss
 from utils.plots import plot_lr_finder
 
 log = logging.getLogger(__name__)
 
 
+class PatchLearner(Learner):
+    """A Learner that can begin in the middle: at `first_epoch`, and there at its loader's `first_batch`."""
+
+    first_epoch = 0
+
+    def _do_fit(self) -> None:
+        for epoch in range(self.first_epoch, self.n_epoch):
+            self.epoch = epoch
+            self._with_events(self._do_epoch, "epoch", CancelEpochException)
+
+    def all_batches(self) -> None:
+        """Go through the rest of a loader."""
+        self.n_iter = len(self.dl)
+        for number, batch in enumerate(self.dl, getattr(self.dl, "first_batch", 0)):
+            self.one_batch(number, batch)
+
+
 def build_learner(dls: DataLoaders, model: nn.Module, cfg: CfgNode, callbacks: Sequence[Callback] = ()) -> Learner:
     """A Learner with the config's loss and decoupled weight decay; the encoder is a group of parameters of its own."""
-    learner = Learner(
+    learner = PatchLearner(
         dls,
         model,
         loss_func=_plain(build_loss(cfg)),
         splitter=parameter_groups,
         metrics=[PooledDice()],
         wd=cfg.SOLVER.WEIGHT_DECAY,
-        cbs=[EpochSeed(), StopAtNaN(), ProgressBar(), ChannelsLast(), *callbacks],
+        cbs=[EpochSeed(), StepSeed(cfg.SEED), StopAtNaN(), ProgressBar(), ChannelsLast(), *callbacks],
     )
     learner.remove_cb(ProgressCallback)
     learner.logger = lambda *_: None
@@ -60,14 +78,16 @@ def keep_weights(model: nn.Module, card: ModelCard, best: Path, last: Path) -> K
 def fit(learner: Learner, cfg: CfgNode) -> None:
     """One cycle over SOLVER.EPOCHS; the encoder learns at ENCODER_LR_FACTOR of the rate of the rest."""
     lr = cfg.SOLVER.LR
-    learner.fit_one_cycle(cfg.SOLVER.EPOCHS, slice(lr * cfg.SOLVER.ENCODER_LR_FACTOR, lr))
+    with training_errors(cfg.SOLVER.BATCH_SIZE):
+        learner.fit_one_cycle(cfg.SOLVER.EPOCHS, slice(lr * cfg.SOLVER.ENCODER_LR_FACTOR, lr))
 
 
 def plot_rates(learner: Learner, path: Path) -> None:
     """Plot loss against learning rate; the learner, which this drives apart, is of no use afterwards."""
     learner.remove_cbs([StopAtNaN, EarlyStop])
     learner.path, learner.model_dir = path.parent, ""  # where fastai keeps a copy of the weights meanwhile
-    suggestion = learner.lr_find(show_plot=False).valley
+    with training_errors(learner.dls.train.bs):
+        suggestion = learner.lr_find(show_plot=False).valley
     plot_lr_finder(learner.recorder.lrs, learner.recorder.losses, float(suggestion), path)
     log.info("learning-rate finder suggests SOLVER.LR %.2g", suggestion)
 

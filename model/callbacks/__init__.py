@@ -4,7 +4,18 @@ from model.callbacks.bar import ProgressBar
 from model.callbacks.dice import PooledDice
 from model.callbacks.history import History
 from model.callbacks.keep import KeepBest
-from model.callbacks.repeatable import EpochSeed
+from model.callbacks.repeatable import EpochSeed, StepSeed
+from model.callbacks.resume import Resume
 from model.callbacks.stop import EarlyStop, StopAtNaN
 
-__all__ = ["EarlyStop", "EpochSeed", "History", "KeepBest", "PooledDice", "ProgressBar", "StopAtNaN"]
+__all__ = [
+    "EarlyStop",
+    "EpochSeed",
+    "History",
+    "KeepBest",
+    "PooledDice",
+    "ProgressBar",
+    "Resume",
+    "StepSeed",
+    "StopAtNaN",
+]

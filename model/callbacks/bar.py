@@ -13,7 +13,8 @@ class ProgressBar(Callback):
         """Open the bar of an epoch."""
         steps = len(self.dls.train) + len(self.dls.valid)
         hidden = not sys.stderr.isatty()
-        self.bar = tqdm(total=steps, desc=f"epoch {self.epoch + 1}", leave=False, disable=hidden, dynamic_ncols=True)
+        title, begun = f"epoch {self.epoch + 1}", getattr(self.dls.train, "first_batch", 0)
+        self.bar = tqdm(total=steps, desc=title, initial=begun, leave=False, disable=hidden, dynamic_ncols=True)
 
     def after_batch(self) -> None:
         """Move on by a step."""

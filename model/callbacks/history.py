@@ -3,11 +3,23 @@
 import logging
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from fastai.callback.core import Callback
 
+from utils.tables import read_table
+
 log = logging.getLogger(__name__)
 COLUMNS = ["fold", "epoch", "lr", "train_loss", "valid_loss", "valid_dice", "seconds"]
+WHOLE = ("fold", "epoch")  # columns of whole numbers
+
+
+def read_history(path: Path) -> list[dict]:
+    """The rows of a history.csv that a stopped run left; none where there is no such file."""
+    if not path.exists():
+        return []
+    rows = read_table(path, COLUMNS).to_dict("records")
+    return [{name: int(text) if name in WHOLE else float(text) for name, text in row.items()} for row in rows]
 
 
 class History(Callback):
@@ -21,8 +33,9 @@ class History(Callback):
         self.save = save
 
     def before_epoch(self) -> None:
-        """Start the clock."""
+        """Start the clock; rows of this epoch and later ones are of a run that was stopped, and are made again."""
         self.begun = time.monotonic()
+        self.rows[:] = [row for row in self.rows if row["fold"] != self.fold or row["epoch"] <= self.epoch]
 
     def after_epoch(self) -> None:
         """Note and log the epoch."""

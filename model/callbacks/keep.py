@@ -12,6 +12,7 @@ class KeepBest(Callback):
     """
 
     order = 70
+    kept = ("best",)
 
     def __init__(self, save_best: Callable[[int, float], None], save_last: Callable[[int, float], None]):
         self.save_best = save_best
