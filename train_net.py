@@ -1,10 +1,12 @@
 """Tiles or pairs -> one checkpoint and history a fold, and out-of-fold masks of whole cases."""
 
 import logging
+import shutil
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,81 +15,68 @@ from yacs.config import CfgNode
 
 from config import ConfigError, config_mistakes, parse_args, read_cfg
 from config.check import check_cfg, label_options
-from config.run import SOME_FAILED, exit_code, print_result, run_name, script, start_run
+from config.resume import STATES, choose_run
+from config.run import SOME_FAILED, exit_code, print_result, script, start_log, start_run
 
 if TYPE_CHECKING:
     from data.cases import Case
+    from data.manifest import Entry
     from data.patches.build import TrainingSet
     from data.stitching.probability_map import ProbabilityMap
     from data.writers.folds import FoldSummary
+    from model.callbacks import Resume
     from model.predictor import Predictor
     from utils.failures import Failures
+    from utils.signals import StopRequest
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a run learns from: usable cases, their samples, the fold of each id and the files of it all."""
+
+    cases: "Sequence[Case]"
+    data: "TrainingSet"
+    fold_of: dict[str, int]
+    files: "Sequence[Entry]"
+
+    def inside(self, fold: int) -> tuple[str, ...]:
+        """Ids of the cases that a fold validates on."""
+        return tuple(case_id for case_id, own in self.fold_of.items() if own == fold)
 
 
 @script
 def main(argv: Sequence[str]) -> int:
     """Train the folds, then tune the threshold on whole cases out of fold; returns the exit code."""
-    args = parse_args(argv, "Train a network by folds and tune its threshold on whole cases out of fold.")
+    about = "Train a network by folds and tune its threshold on whole cases out of fold."
+    args = parse_args(argv, about, resumable=True)
     cfg, mistakes = read_cfg(args.config_file, args.options)
     tiles = ["DATASETS.TRAIN_FOLDER"] * (cfg.DATASETS.LAYOUT == "slides")
-    check_cfg(
-        cfg, ["DATASETS.WSI_FOLDER", "DATASETS.ID_CSV", "DATASETS.FOLDS_CSV", *tiles, *label_options(cfg)], mistakes
-    )
-    folder = Path(cfg.OUTPUT_DIR) / run_name(cfg)
-    if (folder / "weights").exists():
-        raise ConfigError([f"RUN_NAME: {folder} holds a trained run; choose another name or remove it"])
-    earlier = Path(args.config_file).with_name("manifest.csv") if args.config_file else None
-    return train(cfg, start_run(cfg, folder), earlier)
-
-
-def train(cfg: CfgNode, run: Path, earlier: Path | None) -> int:
-    """Train each fold, predict the cases that it did not see, tune the threshold and report."""
+    paths = ["DATASETS.WSI_FOLDER", "DATASETS.ID_CSV", "DATASETS.FOLDS_CSV", *tiles, *label_options(cfg)]
+    check_cfg(cfg, paths, mistakes)
+    folder, resumed = choose_run(cfg, args.resume)
+    so_far = start_log()
     from utils.failures import Failures
 
     failures = Failures()
+    material = prepare(cfg, failures)
+    run = start_run(cfg, folder, so_far, resumed)
+    began = run / "config.yaml" if resumed else args.config_file
+    earlier = Path(began).with_name("manifest.csv") if began else None
     try:
-        return train_folds(cfg, run, earlier, failures)
+        return train(cfg, run, material, earlier, failures) if material else SOME_FAILED
     finally:
         failures.write(run / "failures.csv")
 
 
-def train_folds(cfg: CfgNode, run: Path, earlier: Path | None, failures: "Failures") -> int:
-    """The steps of a run; returns the exit code. `earlier` is the manifest of the run that this one repeats, if any."""
-    from data.patches.folds import validated_folds
-    from model.callbacks.stop import TrainingError
+def prepare(cfg: CfgNode, failures: "Failures") -> Material | None:
+    """What there is to learn from, or None if all cases failed; what cannot work at all is a mistake of the config."""
+    from utils.fastai_import import import_fastai
 
-    cases, data, fold_of = prepare(cfg, run, failures)
-    note_data(cfg, run, cases, earlier, failures)
-    summaries = show_folds(run, cases, data, fold_of)
-    folds = cfg.SOLVER.FOLDS or validated_folds(fold_of[sample.case_id] for sample in data.samples)
-    history: list[dict] = []
-    try:
-        for fold in folds:
-            train_fold(cfg, run, data, fold_of, fold, history)
-    except TrainingError as error:
-        log.error("%s", error)
-        return SOME_FAILED
-    maps = predict_out_of_fold(cfg, run, [case for case in cases if fold_of[case.id] in folds], fold_of, failures)
-    threshold = tune_threshold(cfg, run, [case for case in cases if case.id in maps], maps, failures)
-    scored = [case for case in cases if case.id in maps and case.id not in failures.ids]
-    if not scored:
-        log.error("no case could be predicted and scored; see %s", run / "failures.csv")
-        return SOME_FAILED
-    dice = report(cfg, run, scored, maps, threshold, summaries, failures)
-    if failures.ids >= {case.id for case in scored}:
-        log.error("no case could be scored; see %s", run / "failures.csv")
-        return SOME_FAILED
-    print_result(f"failed {len(failures.ids)} of {len(failures.ids | set(fold_of))} cases")
-    print_result(f"out-of-fold Dice {dice:.3f} at threshold {threshold:.2f}")
-    return exit_code(failures.ids)
-
-
-def prepare(cfg: CfgNode, run: Path, failures: "Failures") -> "tuple[list[Case], TrainingSet, dict[str, int]]":
-    """Usable cases, their samples and the fold of each id; what cannot work at all is a mistake of the config."""
+    import_fastai()
     from data.cases import list_cases
-    from data.patches.build import build_folds, build_training_set
+    from data.patches.build import NothingToLearnError, build_folds, build_training_set
     from model.custom_models import build_model
     from model.torch_network import choose_engine
 
@@ -97,15 +86,20 @@ def prepare(cfg: CfgNode, run: Path, failures: "Failures") -> "tuple[list[Case],
         table = list_cases(cfg)
         for problem in table.problems:
             failures.add(problem)
-        data = build_training_set(cfg, table.cases, failures)
+        try:
+            data = build_training_set(cfg, table.cases, failures)
+        except NothingToLearnError as error:
+            if not failures.ids:
+                raise
+            log.error("%s", error)
+            return None
         cases = [case for case in table.cases if case.id in data.case_ids]
-        fold_of = build_folds(cfg, cases, data)
-    return cases, data, fold_of
+        return Material(cases, data, build_folds(cfg, cases, data), list_files(cfg, cases, failures))
 
 
-def note_data(cfg: CfgNode, run: Path, cases: "Sequence[Case]", earlier: Path | None, failures: "Failures") -> None:
-    """Leave in the run folder what is learnt from, file by file; one image in two groups is a mistake of the config."""
-    from data.manifest import DataFile, build_manifest, refuse_copies, warn_of_changes, write_manifest
+def list_files(cfg: CfgNode, cases: "Sequence[Case]", failures: "Failures") -> "list[Entry]":
+    """What is learnt from, file by file; raises ValueError for one image in two groups."""
+    from data.manifest import DataFile, build_manifest, refuse_copies
     from data.patches.tiles import build_tile_folder
 
     more = []
@@ -115,56 +109,120 @@ def note_data(cfg: CfgNode, run: Path, cases: "Sequence[Case]", earlier: Path | 
     if Path(cfg.MODEL.ENCODER_WEIGHTS).is_file():
         more.append(DataFile("weights", Path(cfg.MODEL.ENCODER_WEIGHTS)))
     entries = build_manifest(cfg, cases, failures, more)
-    with config_mistakes():
-        refuse_copies(entries, {case.id: case.group for case in cases})
-    write_manifest(run / "manifest.csv", entries)
-    if earlier and earlier.is_file():
-        warn_of_changes(earlier, entries)
+    refuse_copies(entries, {case.id: case.group for case in cases})
+    return entries
 
 
-def show_folds(run: Path, cases: "Sequence[Case]", data: "TrainingSet", fold_of: dict[str, int]) -> "list[FoldSummary]":
-    """Leave the folds in the run folder, as a table to reuse and as a picture; what each of them holds."""
+def train(cfg: CfgNode, run: Path, material: Material, earlier: Path | None, failures: "Failures") -> int:
+    """Train each fold, predict the cases that it did not see, tune the threshold and report; returns the exit code.
+
+    `earlier` is the manifest of the run that this one repeats or goes on with, if any.
+    """
+    from data.manifest import warn_of_changes, write_manifest
+    from data.patches.folds import validated_folds
+    from data.sources.source import SourceError
+    from model.training_errors import TrainingError
+    from utils.atomic import clear_drafts
+    from utils.lock import lock
+
+    with ExitStack() as held:
+        with config_mistakes():
+            held.enter_context(lock(run / STATES / "lock"))
+        clear_drafts(run)
+        summaries = note_folds(run, material)
+        if earlier and earlier.is_file():
+            warn_of_changes(earlier, material.files)
+        write_manifest(run / "manifest.csv", material.files)
+        learnt = {material.fold_of[sample.case_id] for sample in material.data.samples}
+        folds = cfg.SOLVER.FOLDS or validated_folds(learnt)
+        try:
+            train_folds(cfg, run, material, folds)
+        except (TrainingError, SourceError) as error:
+            log.error("%s", str(error).splitlines()[-1])  # of a process that loads, the lines before are its traceback
+            return SOME_FAILED
+        return evaluate(cfg, run, material, folds, summaries, failures)
+
+
+def note_folds(run: Path, material: Material) -> "list[FoldSummary]":
+    """Leave the folds in the run folder, as a table to reuse and as a picture; what each of them holds.
+
+    A run that goes on must find its own folds there.
+    """
+    from data.patches.folds import fold_cell
     from data.writers.folds import summarise_folds, write_folds
+    from utils.tables import read_table
 
-    patches = Counter(sample.case_id for sample in data.samples)
-    summaries = summarise_folds(cases, fold_of, patches, data.foreground)
+    path, columns = run / "folds.csv", ["id", "group", "fold"]
+    cases, fold_of = material.cases, material.fold_of
+    rows = [{"id": case.id, "group": case.group, "fold": fold_cell(fold_of[case.id])} for case in cases]
+    if path.exists() and read_table(path, columns)[columns].to_dict("records") != rows:
+        raise ConfigError([f"{path} holds other cases or folds than there are now; bring them back or start a new run"])
+    patches = Counter(sample.case_id for sample in material.data.samples)
+    summaries = summarise_folds(cases, fold_of, patches, material.data.foreground)
     write_folds(run, cases, fold_of, summaries)
     return summaries
 
 
-def train_fold(
-    cfg: CfgNode, run: Path, data: "TrainingSet", fold_of: dict[str, int], fold: int, history: list[dict]
-) -> None:
-    """Train one fold; leaves its weights, the history so far and sample pictures in the run folder."""
-    from data.patches.build import build_dataloaders
+def train_folds(cfg: CfgNode, run: Path, material: Material, folds: Sequence[int]) -> None:
+    """Train the folds that are not trained yet; leaves weights, history and sample pictures in the run folder."""
     from data.writers.samples import write_samples
+    from model.callbacks.history import read_history
+    from utils.plots import plot_history
+
+    history = read_history(run / "history.csv")
+    for fold in folds:
+        if not last_epoch_path(run, fold).exists():
+            train_fold(cfg, run, material, fold, history)
+        plot_history(history, run / "history.png")
+        samples, picture = material.data.of(set(material.inside(fold))), run / f"samples_fold{fold}.png"
+        if not picture.exists():
+            write_samples(picture, samples, load_predictor(cfg, run, fold))
+
+
+def train_fold(cfg: CfgNode, run: Path, material: Material, fold: int, history: list[dict]) -> None:
+    """Train one fold from its start or from its checkpoint; leaves its weights and the history so far."""
+    from data.patches.build import build_dataloaders
     from model.callbacks.history import COLUMNS, History
     from model.card import build_card
     from model.custom_models import build_model
     from model.learner import build_learner, fit, keep_weights, plot_rates
-    from utils.plots import plot_history
+    from model.training_state import remove_state
     from utils.seed import seed_everything
+    from utils.signals import StopRequest
     from utils.tables import write_table
 
-    if cfg.SOLVER.FIND_LR:
-        trial = build_learner(build_dataloaders(cfg, data, fold_of, fold), build_model(cfg), cfg)
-        plot_rates(trial, run / f"lr_finder_fold{fold}.png")
+    data, rates = material.data, run / f"lr_finder_fold{fold}.png"
+    if cfg.SOLVER.FIND_LR and not rates.exists():
+        plot_rates(build_learner(build_dataloaders(cfg, data, material.fold_of, fold), build_model(cfg), cfg), rates)
     seed_everything(cfg.SEED + fold)
-    dls = build_dataloaders(cfg, data, fold_of, fold)
-    model = build_model(cfg)
-    validation_ids = tuple(case_id for case_id, own in fold_of.items() if own == fold)
-    card = replace(build_card(cfg, data.mean, data.std, data.spacing_um), fold=fold, validation_ids=validation_ids)
-    keep = keep_weights(model, card, best=weights_path(run, fold), last=run / "last_epoch" / f"fold{fold}.safetensors")
+    dls, model = build_dataloaders(cfg, data, material.fold_of, fold), build_model(cfg)
+    card = build_card(cfg, data.mean, data.std, data.spacing_um)
+    card = replace(card, fold=fold, validation_ids=material.inside(fold))
+    keep = keep_weights(model, card, best=weights_path(run, fold), last=last_epoch_path(run, fold))
     note = History(fold, history, lambda: write_table(run / "history.csv", history, COLUMNS))
-    learner = build_learner(dls, model, cfg, [note, keep])
-    fit(learner, cfg)
-    plot_history(history, run / "history.png")
-    write_samples(run / f"samples_fold{fold}.png", dls.valid.dataset.samples, load_predictor(cfg, run, fold))
+    state, trained_on = run / STATES / f"fold{fold}.safetensors", dls.train.dataset.fingerprint
+    with StopRequest() as stop:
+        resume = build_resume(cfg, state, trained_on, stop)
+        fit(build_learner(dls, model, cfg, [note, keep, resume]), cfg)
+    remove_state(state)
+
+
+def build_resume(cfg: CfgNode, path: Path, trained_on: str, stop: "StopRequest") -> "Resume":
+    """The callback that keeps the state of training at `path`, and goes on from the state that is there already."""
+    from model.callbacks import Resume
+    from model.training_state import has_state, load_state
+
+    return Resume(path, cfg.SOLVER.CHECKPOINT_MINUTES, trained_on, stop, load_state(path) if has_state(path) else None)
 
 
 def weights_path(run: Path, fold: int) -> Path:
     """Where the best epoch of a fold is kept."""
     return run / "weights" / f"fold{fold}.safetensors"
+
+
+def last_epoch_path(run: Path, fold: int) -> Path:
+    """Where the last epoch of a fold is kept, as soon as the fold is trained."""
+    return run / "last_epoch" / f"fold{fold}.safetensors"
 
 
 def load_predictor(cfg: CfgNode, run: Path, fold: int) -> "Predictor":
@@ -174,25 +232,56 @@ def load_predictor(cfg: CfgNode, run: Path, fold: int) -> "Predictor":
     return Predictor([load_member(cfg, weights_path(run, fold))], cfg.TEST.TTA)
 
 
+def evaluate(
+    cfg: CfgNode,
+    run: Path,
+    material: Material,
+    folds: Sequence[int],
+    summaries: "Sequence[FoldSummary]",
+    failures: "Failures",
+) -> int:
+    """Predict the cases of the trained folds, tune the threshold on them and report; returns the exit code."""
+    fold_of = material.fold_of
+    cases = [case for case in material.cases if fold_of[case.id] in folds]
+    maps = predict_out_of_fold(cfg, run, cases, fold_of, failures)
+    threshold = tune_threshold(cfg, run, [case for case in cases if case.id in maps], maps, failures)
+    scored = [case for case in cases if case.id in maps and case.id not in failures.ids]
+    if not scored:
+        log.error("no case could be predicted and scored; see %s", run / "failures.csv")
+        return SOME_FAILED
+    dice = report(cfg, run, scored, maps, threshold, summaries, failures)
+    if failures.ids >= {case.id for case in scored}:
+        log.error("no case could be scored; see %s", run / "failures.csv")
+        return SOME_FAILED
+    shutil.rmtree(run / STATES)  # the run is at its end
+    print_result(f"failed {len(failures.ids)} of {len(failures.ids | set(fold_of))} cases")
+    print_result(f"out-of-fold Dice {dice:.3f} at threshold {threshold:.2f}")
+    return exit_code(failures.ids)
+
+
 def predict_out_of_fold(
     cfg: CfgNode, run: Path, cases: "Sequence[Case]", fold_of: dict[str, int], failures: "Failures"
 ) -> "dict[str, ProbabilityMap]":
-    """Probability maps of whole cases, by id, each by the fold that did not see it."""
+    """Probability maps of whole cases, by id, each by the fold that did not see it; a map that is there is kept."""
+    from data.patches.kept import write_kept
     from data.patches.scale import build_scale
     from data.sources.opening import build_reader
     from data.stitching.case import build_inference, open_cases
+    from data.stitching.probability_map import open_map
     from data.writers.results import Results
     from utils.progress import track
 
-    reader, inference = build_reader(cfg), build_inference(cfg, build_scale(cfg))
-    results, maps = Results(run), {}
-    for fold in sorted({fold_of[case.id] for case in cases}):
+    reader, inference, results = build_reader(cfg), build_inference(cfg, build_scale(cfg)), Results(run)
+    there = [case.id for case in cases if results.probabilities(case.id).exists()]
+    maps = {case_id: open_map(results.probabilities(case_id)) for case_id in there}
+    for fold in sorted({fold_of[case.id] for case in cases if case.id not in maps}):
         predictor = load_predictor(cfg, run, fold)
-        own = [case for case in cases if fold_of[case.id] == fold]
+        own = [case for case in cases if fold_of[case.id] == fold and case.id not in maps]
         opened_cases = open_cases(own, reader, inference, run)
         for case, opening in track(opened_cases, f"fold {fold} cases", len(own)):
             with failures.guard(case.id, case.image.name), opening() as opened:
                 maps[case.id] = opened.predict(predictor, results.probabilities(case.id), track)
+                write_kept(results.tissue(case.id), opened.tissue, opened.plan, opened.plan.shape)
     return maps
 
 

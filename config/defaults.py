@@ -96,6 +96,7 @@ _C.SOLVER.LR = 1e-3  # highest learning rate of the one-cycle schedule
 _C.SOLVER.ENCODER_LR_FACTOR = 0.1  # the encoder learns at this fraction of LR
 _C.SOLVER.WEIGHT_DECAY = 1e-2  # decoupled weight decay
 _C.SOLVER.PATIENCE = 0  # stop after this many epochs without a better validation Dice; 0: never
+_C.SOLVER.CHECKPOINT_MINUTES = 10.0  # keep the state of training so often within an epoch, besides after each; 0: not
 _C.SOLVER.FIND_LR = False  # plot loss against learning rate before each fold; changes nothing else
 _C.SOLVER.MIXED_PRECISION = True  # half precision on a GPU; no effect on a CPU
 

@@ -32,12 +32,30 @@ def config_mistakes() -> Iterator[None]:
         raise ConfigError([str(error)]) from error
 
 
-def parse_args(argv: Sequence[str], description: str) -> argparse.Namespace:
-    """The command line that all scripts share: --config-file and trailing KEY VALUE pairs."""
+def parse_args(argv: Sequence[str], description: str, resumable: bool = False) -> argparse.Namespace:
+    """The command line that all scripts share: --config-file, trailing KEY VALUE pairs and, if asked for, --resume."""
     parser = argparse.ArgumentParser(description=description)
+    if resumable:
+        about = "go on with the run that was stopped; with 'auto', start anew where there is none"
+        choices = ["auto", "always"]
+        parser.add_argument(
+            "--resume", nargs="?", default="", const="always", choices=choices, metavar="auto", help=about
+        )
+        argv = _join_resume(argv)
     parser.add_argument("--config-file", default="", metavar="YAML", help="options that differ from config/defaults.py")
     parser.add_argument("options", nargs="*", metavar="KEY VALUE", help="options that overrule the file's")
     return parser.parse_intermixed_args(argv)
+
+
+def _join_resume(argv: Sequence[str]) -> list[str]:
+    """`--resume auto` as one word and a bare --resume last, so that it does not take a KEY for its value."""
+    words = list(argv)
+    if "--resume" not in words:
+        return words
+    place = words.index("--resume")
+    if words[place + 1 : place + 2] == ["auto"]:
+        return [*words[:place], "--resume=auto", *words[place + 2 :]]
+    return [*words[:place], *words[place + 1 :], "--resume"]
 
 
 def load_cfg(config_file: str = "", options: Sequence[str] = ()) -> CfgNode:

@@ -5,12 +5,17 @@ import importlib.metadata
 import logging
 import os
 import platform
+import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from functools import wraps
+from logging.handlers import MemoryHandler
 from pathlib import Path
+from types import FrameType
 
 from tqdm import tqdm
 from yacs.config import CfgNode
@@ -34,6 +39,7 @@ LIBRARIES = (
     "tifffile",
     "zarr",
 )
+FORMATTER = logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S")
 log = logging.getLogger(__name__)
 
 
@@ -43,7 +49,8 @@ def script(main: Callable[[Sequence[str]], int]) -> Callable[[Sequence[str]], in
     @wraps(main)
     def wrapped(argv: Sequence[str]) -> int:
         try:
-            return main(argv)
+            with _terminable():
+                return main(argv)
         except ConfigError as error:
             _complain(error.mistakes)
             return BAD_CONFIG
@@ -58,30 +65,74 @@ def script(main: Callable[[Sequence[str]], int]) -> Callable[[Sequence[str]], in
     return wrapped
 
 
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM end the script as Ctrl-C does, with code 143, so that drafts are cleared away."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    _complain(["stopped by SIGTERM"])
+    raise SystemExit(128 + number)
+
+
 def _complain(mistakes: Sequence[str]) -> None:
     for mistake in mistakes:
         sys.stderr.write(f"error: {mistake}\n")
         _note(f"error: {mistake}")
 
 
-def start_run(cfg: CfgNode, folder: Path) -> Path:
-    """Make the run folder, with the config, the versions and the log in it, and return it.
+def start_log() -> MemoryHandler:
+    """Log to the terminal, and keep for `start_run` what is logged before it.
 
-    The log goes to the terminal and to log.txt; the run can be repeated from config.yaml and versions.txt.
+    For what can still turn out to be a mistake of the config, of which no folder is to be left.
     """
     _give_memory_back()
-    folder.mkdir(parents=True, exist_ok=True)
-    _write(folder / "config.yaml", _without_name(cfg).dump(sort_keys=False))
-    _write(folder / "versions.txt", "\n".join(describe_environment()) + "\n")
-    handlers: list[logging.Handler] = [_BesideBars(), logging.FileHandler(folder / "log.txt", "w")]
-    for handler in handlers:
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
-    logging.basicConfig(level=logging.INFO, handlers=handlers, force=True)
+    terminal, so_far = _BesideBars(), MemoryHandler(sys.maxsize, logging.CRITICAL + 1)
+    terminal.setFormatter(FORMATTER)
+    logging.basicConfig(level=logging.INFO, handlers=[terminal, so_far], force=True)
     for noisy in ("matplotlib", "PIL", "fontTools"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # its complaints come as one line of the slide's own
+    return so_far
+
+
+def start_run(cfg: CfgNode, folder: Path, so_far: MemoryHandler | None = None, resumed: bool = False) -> Path:
+    """Make the run folder, with the config, the versions and the log in it, and return it.
+
+    The log goes to the terminal and to log.txt; the run can be repeated from config.yaml and versions.txt. A resumed
+    run keeps these two and goes on with its log.
+    """
+    so_far = so_far or start_log()
+    folder.mkdir(parents=True, exist_ok=True)
+    file = logging.FileHandler(folder / "log.txt", "a" if resumed else "w")
+    file.setFormatter(FORMATTER)
+    so_far.setTarget(file)
+    so_far.close()
+    logging.getLogger().removeHandler(so_far)
+    logging.getLogger().addHandler(file)
+    if resumed:
+        _compare_environment(folder / "versions.txt")
+    else:
+        _write(folder / "config.yaml", _without_name(cfg).dump(sort_keys=False))
+        _write(folder / "versions.txt", "\n".join(describe_environment()) + "\n")
     log.info("run folder %s", folder)
     return folder
+
+
+def _compare_environment(versions: Path) -> None:
+    """Warn where the run began with another commit or other libraries: the same bits are not promised then."""
+    began = versions.read_text(encoding="utf-8").splitlines() if versions.exists() else []
+    for line in describe_environment():
+        if line not in began:
+            log.warning("the run did not begin with %s: the weights may differ in their last digits", line)
 
 
 def _give_memory_back() -> None:

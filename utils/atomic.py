@@ -29,6 +29,12 @@ def atomic_path(path: Path) -> Iterator[Path]:
         shutil.rmtree(room, ignore_errors=True)
 
 
+def clear_drafts(folder: Path) -> None:
+    """Remove what killed processes left below a folder that `atomic_path` would have cleared away."""
+    for room in [path for path in folder.rglob(".*-*") if path.is_dir()]:
+        shutil.rmtree(room, ignore_errors=True)
+
+
 def write_text(path: Path, text: str) -> None:
     """Write `text` to `path` as UTF-8 in one step."""
     with atomic_path(path) as draft:

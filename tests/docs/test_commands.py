@@ -62,7 +62,7 @@ def test_every_option_and_config_file_of_a_command_is_accepted(page):
     for words in commands(page, "python"):
         script, arguments = script_of(words)
         if script.name in SCRIPTS:
-            args = parse_args(arguments, "")
+            args = parse_args(arguments, "", resumable=script.name == "train_net.py")
             is_shipped = args.config_file and not args.config_file.startswith("output/")  # or one that a run left
             config_file = str(ROOT / args.config_file) if is_shipped else ""
             check_cfg(load_cfg(config_file, args.options))
