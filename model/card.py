@@ -9,7 +9,8 @@ from typing import Any
 from yacs.config import CfgNode
 
 FORMAT = "glomeruli-segmentation 1"
-NO_EFFECT = ("OUTPUT_DIR", "RUN_NAME", "SOLVER.NUM_WORKERS")  # where and how a run computes, whatever it computes
+# where and how a run computes, whatever it computes
+NO_EFFECT = ("OUTPUT_DIR", "RUN_NAME", "SOLVER.NUM_WORKERS", "SOLVER.CACHE", "SOLVER.CACHE_GB")
 ENTRY = "card"  # the one entry of a file's metadata: of several entries the order is left to chance
 
 

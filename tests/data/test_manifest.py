@@ -82,6 +82,8 @@ def test_the_tables_that_the_config_names_belong_to_the_data(tmp_path):
 
     assert sorted(names()) == ["f.csv", "i.csv", "l.csv", "more.dat"]
     assert sorted(names(DATASETS_LABELS_FOLDER="masks")) == ["f.csv", "i.csv", "more.dat"]
+    touch(tmp_path, c_json="{}")
+    assert sorted(names(DATASETS_LABELS_COCO=tmp_path / "c.json")) == ["c.json", "f.csv", "i.csv", "more.dat"]
     assert sorted(names(DATASETS_LAYOUT="pairs")) == ["f.csv", "i.csv", "more.dat"]
     assert sorted(names(DATASETS_LABELS_COCO=tmp_path / "c.json")) == ["c.json", "f.csv", "i.csv", "more.dat"]
 

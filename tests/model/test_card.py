@@ -50,6 +50,6 @@ def test_the_same_training_elsewhere_has_the_same_card():
         words = [word for key, value in options.items() for word in (key.replace("__", "."), str(value))]
         return build_card(load_cfg("", words), [0.5] * 3, [0.1] * 3)
 
-    assert card() == card(RUN_NAME="a", OUTPUT_DIR="elsewhere", SOLVER__NUM_WORKERS=7)
+    assert card() == card(RUN_NAME="a", OUTPUT_DIR="elsewhere", SOLVER__NUM_WORKERS=7, SOLVER__CACHE="disk")
     assert card() != card(SEED=7)
     assert yaml.safe_load(card(SEED=7).config)["SEED"] == 7
