@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from model.card import ModelCard
+from utils.seed import chance_as_before
 from utils.threads import core_count, networks_at_once
 
 NEED_A_GPU = ("fp16", "compile")
@@ -80,6 +81,37 @@ class TorchNetwork:
         half = self.engine.precision != torch.float32
         with torch.autocast(self.engine.device, self.engine.precision if half else None, enabled=half):
             return self.module(images).cpu().numpy()
+
+
+class NetworkInTraining:
+    """A network in the middle of its training, as a function (N, C, *) uint8 -> (N, K, *) float32 in [0, 1].
+
+    Training goes on as if nothing had been asked: modes, statistics and random states stay as they were.
+    """
+
+    def __init__(self, network: nn.Module, card: ModelCard):
+        self.network = network
+        self.card = card
+
+    @torch.no_grad()  # not inference_mode: what a network keeps for later must be of use in training
+    def __call__(self, patches: np.ndarray) -> np.ndarray:
+        """Probabilities of raw patches."""
+        device = next(self.network.parameters()).device
+        with chance_as_before(), _evaluating(self.network):
+            module = ProbabilityModule(self.network, self.card).to(device)
+            return module(torch.from_numpy(patches).to(device)).cpu().numpy()
+
+
+@contextmanager
+def _evaluating(network: nn.Module) -> Iterator[None]:
+    """Have all modules evaluate, then give each its mode back: some may evaluate in training too."""
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
 
 
 @contextmanager

@@ -7,12 +7,16 @@ from model.callbacks.keep import KeepBest
 from model.callbacks.repeatable import EpochSeed, StepSeed
 from model.callbacks.resume import Resume
 from model.callbacks.stop import EarlyStop, StopAtNaN
+from model.callbacks.watch import DrawHistory, DrawSamples, LogFigures
 
 __all__ = [
+    "DrawHistory",
+    "DrawSamples",
     "EarlyStop",
     "EpochSeed",
     "History",
     "KeepBest",
+    "LogFigures",
     "PooledDice",
     "ProgressBar",
     "Resume",

@@ -7,7 +7,7 @@ from torch import nn
 
 from model.card import ModelCard
 from model.custom_models import build_network
-from model.torch_network import TorchEngine, TorchNetwork, choose_engine
+from model.torch_network import NetworkInTraining, TorchEngine, TorchNetwork, choose_engine
 
 CARD = ModelCard("Unet", "resnet18", 3, ("a",), (0.0,) * 3, (1.0,) * 3, 4.0)
 
@@ -119,3 +119,31 @@ def test_the_threads_of_the_process_stay_as_they_were():
     network(np.zeros((1, 3, 8, 8), np.uint8))
     assert torch.get_num_threads() == before
     assert network.at_once in (1, 2)
+
+
+class Restless(nn.Module):
+    """Batch norm, dropout, a part that never trains, and a draw of chance even when it evaluates."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.BatchNorm2d(3)
+        self.frozen = nn.BatchNorm2d(3).eval()
+        self.drop = nn.Dropout2d(0.5)
+
+    def forward(self, images):
+        return self.drop(self.frozen(self.norm(images)))[:, :1] + 0 * torch.rand(()) * np.random.rand()
+
+
+def test_looking_at_a_network_in_training_gives_what_it_would_predict_and_changes_nothing():
+    network = Restless()
+    network.norm(torch.rand(4, 3, 8, 8))
+    network.train()
+    network.frozen.eval()
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    chance = torch.get_rng_state(), np.random.get_state()[1].tolist()
+    found = NetworkInTraining(network, CARD)(patches(2, 3, 8, 8))
+    assert [module.training for module in network.modules()] == [True, True, False, True]
+    assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())
+    assert torch.equal(chance[0], torch.get_rng_state())
+    assert chance[1] == np.random.get_state()[1].tolist()
+    np.testing.assert_array_equal(found, TorchNetwork(network, CARD)(patches(2, 3, 8, 8)))
