@@ -4,9 +4,10 @@ import logging
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,18 +16,24 @@ from yacs.config import CfgNode
 
 from config import ConfigError, config_mistakes, parse_args, read_cfg
 from config.check import check_cfg, label_options
+from config.load import all_keys
 from config.resume import STATES, choose_run
 from config.run import SOME_FAILED, exit_code, print_result, script, start_log, start_run
 
 if TYPE_CHECKING:
+    from fastai.callback.core import Callback
+
     from data.cases import Case
     from data.manifest import Entry
     from data.patches.build import TrainingSet
+    from data.patches.dataset import Sample
     from data.stitching.probability_map import ProbabilityMap
+    from data.stitching.sliding_window import Predict
     from data.writers.folds import FoldSummary
     from model.callbacks import Resume
     from model.predictor import Predictor
     from utils.failures import Failures
+    from utils.loggers.opening import Loggers
     from utils.signals import StopRequest
 
 log = logging.getLogger(__name__)
@@ -79,8 +86,10 @@ def prepare(cfg: CfgNode, failures: "Failures") -> Material | None:
     from data.patches.build import NothingToLearnError, build_folds, build_training_set
     from model.custom_models import build_model
     from model.torch_network import choose_engine
+    from utils.loggers.opening import check_loggers
 
     with config_mistakes():
+        check_loggers(cfg.SOLVER.LOGGERS)
         build_model(cfg)  # a wrong name or file is found before anything slow
         choose_engine(cfg.TEST.ENGINE)
         table = list_cases(cfg)
@@ -167,44 +176,87 @@ def train_folds(cfg: CfgNode, run: Path, material: Material, folds: Sequence[int
     """Train the folds that are not trained yet; leaves weights, history and sample pictures in the run folder."""
     from data.writers.samples import write_samples
     from model.callbacks.history import read_history
+    from utils.loggers.logger import Subject
+    from utils.loggers.opening import Loggers
     from utils.plots import plot_history
 
     history = read_history(run / "history.csv")
     for fold in folds:
-        if not last_epoch_path(run, fold).exists():
-            train_fold(cfg, run, material, fold, history)
-        plot_history(history, run / "history.png")
-        samples, picture = material.data.of(set(material.inside(fold))), run / f"samples_fold{fold}.png"
-        if not picture.exists():
-            write_samples(picture, samples, load_predictor(cfg, run, fold))
+        picture = run / f"samples_fold{fold}.png"
+        if picture.exists():
+            continue
+        with Loggers(cfg.SOLVER.LOGGERS, Subject(run, f"fold{fold}", dict(all_keys(cfg)))) as loggers:
+            if not last_epoch_path(run, fold).exists():
+                train_fold(cfg, run, material, fold, history, loggers)
+            plot_history(history, run / "history.png")
+            write_samples(picture, material.data.of(set(material.inside(fold))), load_predictor(cfg, run, fold))
+            loggers.picture("samples_best", picture)
 
 
-def train_fold(cfg: CfgNode, run: Path, material: Material, fold: int, history: list[dict]) -> None:
+def train_fold(cfg: CfgNode, run: Path, material: Material, fold: int, history: list[dict], loggers: "Loggers") -> None:
     """Train one fold from its start or from its checkpoint; leaves its weights and the history so far."""
     from data.patches.build import build_dataloaders
     from model.callbacks.history import COLUMNS, History
     from model.card import build_card
     from model.custom_models import build_model
-    from model.learner import build_learner, fit, keep_weights, plot_rates
+    from model.learner import build_learner, fit, keep_weights
+    from model.torch_network import NetworkInTraining
     from model.training_state import remove_state
     from utils.seed import seed_everything
     from utils.signals import StopRequest
     from utils.tables import write_table
 
-    data, rates = material.data, run / f"lr_finder_fold{fold}.png"
-    if cfg.SOLVER.FIND_LR and not rates.exists():
-        plot_rates(build_learner(build_dataloaders(cfg, data, material.fold_of, fold), build_model(cfg), cfg), rates)
+    if cfg.SOLVER.FIND_LR:
+        find_rate(cfg, run, material, fold, loggers)
     seed_everything(cfg.SEED + fold)
+    data = material.data
     dls, model = build_dataloaders(cfg, data, material.fold_of, fold), build_model(cfg)
     card = build_card(cfg, data.mean, data.std, data.spacing_um)
     card = replace(card, fold=fold, validation_ids=material.inside(fold))
     keep = keep_weights(model, card, best=weights_path(run, fold), last=last_epoch_path(run, fold))
     note = History(fold, history, lambda: write_table(run / "history.csv", history, COLUMNS))
+    look = partial(draw_samples, run, fold, dls.valid.dataset.samples, NetworkInTraining(model, card), loggers)
+    shown = show_training(cfg, run, history, look, loggers)
     state, trained_on = run / STATES / f"fold{fold}.safetensors", dls.train.dataset.fingerprint
     with StopRequest() as stop:
         resume = build_resume(cfg, state, trained_on, stop)
-        fit(build_learner(dls, model, cfg, [note, keep, resume]), cfg)
+        fit(build_learner(dls, model, cfg, [note, keep, *shown, resume]), cfg)
     remove_state(state)
+
+
+def find_rate(cfg: CfgNode, run: Path, material: Material, fold: int, loggers: "Loggers") -> None:
+    """Plot loss against learning rate, once a fold; the training does not depend on it."""
+    from data.patches.build import build_dataloaders
+    from model.custom_models import build_model
+    from model.learner import build_learner, plot_rates
+
+    path = run / f"lr_finder_fold{fold}.png"
+    if not path.exists():
+        dls = build_dataloaders(cfg, material.data, material.fold_of, fold)
+        plot_rates(build_learner(dls, build_model(cfg), cfg), path)
+        loggers.picture("lr_finder", path)
+
+
+def show_training(
+    cfg: CfgNode, run: Path, history: list[dict], look: Callable[[int], None], loggers: "Loggers"
+) -> "list[Callback]":
+    """What shows a training while it runs: figures to the loggers, the history's plot, sample pictures."""
+    from model.callbacks import DrawHistory, DrawSamples, LogFigures
+    from utils.plots import plot_history
+
+    shown = [LogFigures(history, loggers), DrawHistory(lambda: plot_history(history, run / "history.png"))]
+    return shown + [DrawSamples(cfg.SOLVER.SAMPLES_EVERY, look)] * bool(cfg.SOLVER.SAMPLES_EVERY)
+
+
+def draw_samples(
+    run: Path, fold: int, samples: "Sequence[Sample]", predict: "Predict", loggers: "Loggers", epoch: int
+) -> None:
+    """Draw what a network makes of some samples after an epoch."""
+    from data.writers.samples import write_samples
+
+    path = run / "samples" / f"fold{fold}_epoch{epoch:03d}.png"
+    write_samples(path, samples, predict)
+    loggers.picture("samples", path)
 
 
 def build_resume(cfg: CfgNode, path: Path, trained_on: str, stop: "StopRequest") -> "Resume":

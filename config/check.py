@@ -31,7 +31,10 @@ CHOICES = {
         "symmetric_lovasz",
     ],
 }
-CHOICES_OF_LISTS = {"TEST.WRITE": ["tiff", "rle", "ome", "preview", "geojson", "objects"]}
+CHOICES_OF_LISTS = {
+    "SOLVER.LOGGERS": ["tensorboard", "wandb", "mlflow"],
+    "TEST.WRITE": ["tiff", "rle", "ome", "preview", "geojson", "objects"],
+}
 AT_LEAST_ONE = [
     "INPUT.SIZE_TRAIN",
     "TEST.PATCH",
@@ -55,6 +58,7 @@ NOT_NEGATIVE = [
     "SOLVER.NUM_WORKERS",
     "SOLVER.PATIENCE",
     "SOLVER.CACHE_GB",
+    "SOLVER.SAMPLES_EVERY",
     "SOLVER.WEIGHT_DECAY",
     "SOLVER.CHECKPOINT_MINUTES",
 ]
@@ -120,8 +124,7 @@ def _values(cfg: CfgNode) -> Iterator[str]:
         if get(cfg, key) not in choices:
             yield f"{key} is {get(cfg, key)!r}; choose one of {choices}"
     for key, choices in CHOICES_OF_LISTS.items():
-        if not set(map(str, get(cfg, key))) <= set(choices):
-            yield f"{key} is {get(cfg, key)}; choose of {choices}"
+        yield from (f"{key} names {each!r}; choose from {choices}" for each in get(cfg, key) if each not in choices)
     rules = [(AT_LEAST_ONE, 1, "at least 1"), (NOT_NEGATIVE, 0, "at least 0")]
     for keys, least, wanted in rules:
         yield from (f"{key} is {get(cfg, key)}; it must be {wanted}" for key in keys if get(cfg, key) < least)

@@ -98,6 +98,8 @@ _C.SOLVER.WEIGHT_DECAY = 1e-2  # decoupled weight decay
 _C.SOLVER.PATIENCE = 0  # stop after this many epochs without a better validation Dice; 0: never
 _C.SOLVER.CHECKPOINT_MINUTES = 10.0  # keep the state of training so often within an epoch, besides after each; 0: not
 _C.SOLVER.FIND_LR = False  # plot loss against learning rate before each fold; changes nothing else
+_C.SOLVER.SAMPLES_EVERY = 0  # draw sample pictures after every so many epochs; 0: only the best epoch's, at the end
+_C.SOLVER.LOGGERS = []  # where to watch besides history.csv: any of 'tensorboard', 'wandb' (offline) and 'mlflow'
 _C.SOLVER.MIXED_PRECISION = True  # half precision on a GPU; no effect on a CPU
 
 # ----------------------------------------------------------------------------------------------------------------- test

@@ -17,6 +17,8 @@ MAY_DIFFER = {  # what changes neither weights nor results
     "SOLVER.CACHE_GB",
     "SOLVER.CHECKPOINT_MINUTES",
     "SOLVER.FIND_LR",
+    "SOLVER.SAMPLES_EVERY",
+    "SOLVER.LOGGERS",
     "TEST.WSI_FOLDER",
     "TEST.LABELS_CSV",
     "TEST.SPLIT",

@@ -10,7 +10,17 @@ from yacs.config import CfgNode
 
 FORMAT = "glomeruli-segmentation 1"
 # where and how a run computes, whatever it computes
-NO_EFFECT = ("OUTPUT_DIR", "RUN_NAME", "SOLVER.NUM_WORKERS", "SOLVER.CACHE", "SOLVER.CACHE_GB", "SOLVER.CHECKPOINT_MINUTES")
+NO_EFFECT = (
+    "OUTPUT_DIR",
+    "RUN_NAME",
+    "SOLVER.NUM_WORKERS",
+    "SOLVER.CACHE",
+    "SOLVER.CACHE_GB",
+    "SOLVER.CHECKPOINT_MINUTES",
+    "SOLVER.LOGGERS",
+    "SOLVER.SAMPLES_EVERY",
+    "SOLVER.FIND_LR",
+)
 ENTRY = "card"  # the one entry of a file's metadata: of several entries the order is left to chance
 
 

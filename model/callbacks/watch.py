@@ -41,14 +41,13 @@ class LogFigures(Callback):
 
 
 class DrawHistory(Callback):
-    """Calls `draw` after an epoch unless that would cost much beside the training, and at the end of all epochs."""
+    """Calls `draw` after an epoch, unless that would cost much beside the training."""
 
     order = 65
 
     def __init__(self, draw: Callable[[], None]):
         self.draw = draw
         self.cost = 0.0
-        self.is_due = False
 
     def before_fit(self) -> None:
         """Start the clock."""
@@ -57,24 +56,18 @@ class DrawHistory(Callback):
     def after_epoch(self) -> None:
         """Draw if the time since the last drawing was long beside what a drawing takes."""
         now = time.monotonic()
-        self.is_due = self.cost > SHARE_OF_TIME * (now - self.last)
-        if not self.is_due:
+        if self.cost <= SHARE_OF_TIME * (now - self.last):
             self.draw()
             self.last = time.monotonic()
             self.cost = self.last - now
 
-    def after_fit(self) -> None:
-        """Draw the epochs that have come since."""
-        if self.is_due:
-            self.draw()
-
 
 class DrawSamples(Callback):
-    """Calls `draw(epoch, step)` after every so many epochs; epochs count from 1."""
+    """Calls `draw(epoch)` after every so many epochs; epochs count from 1."""
 
     order = 75  # after the weights are kept
 
-    def __init__(self, every: int, draw: Callable[[int, int], None]):
+    def __init__(self, every: int, draw: Callable[[int], None]):
         self.every = every
         self.draw = draw
 
@@ -82,4 +75,4 @@ class DrawSamples(Callback):
         """Draw where it is due."""
         epoch = self.epoch + 1
         if epoch % self.every == 0:
-            self.draw(epoch, epoch * len(self.dls.train))
+            self.draw(epoch)
