@@ -1,16 +1,17 @@
 """The fastai Learner of this project and how it is run."""
 
 import logging
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import fastai.callback.schedule  # noqa: F401  adds Learner.fit_one_cycle and Learner.lr_find
 import torch
 from fastai.callback.channelslast import ChannelsLast
 from fastai.callback.core import Callback, CancelEpochException
 from fastai.callback.fp16 import MixedPrecision
 from fastai.callback.progress import ProgressCallback
+from fastai.callback.schedule import LRFinder, ParamScheduler, valley  # adds Learner.fit_one_cycle, too
 from fastai.data.core import DataLoaders
 from fastai.learner import Learner
 from torch import nn
@@ -25,6 +26,7 @@ from utils.losses import build_loss
 from utils.plots import plot_lr_finder
 
 log = logging.getLogger(__name__)
+FINDER_STEPS = 100
 
 
 class PatchLearner(Learner):
@@ -85,11 +87,25 @@ def fit(learner: Learner, cfg: CfgNode) -> None:
 def plot_rates(learner: Learner, path: Path) -> None:
     """Plot loss against learning rate; the learner, which this drives apart, is of no use afterwards."""
     learner.remove_cbs([StopAtNaN, EarlyStop])
-    learner.path, learner.model_dir = path.parent, ""  # where fastai keeps a copy of the weights meanwhile
     with training_errors(learner.dls.train.bs):
-        suggestion = learner.lr_find(show_plot=False).valley
-    plot_lr_finder(learner.recorder.lrs, learner.recorder.losses, float(suggestion), path)
+        learner.fit(FINDER_STEPS // len(learner.dls.train) + 1, cbs=_RisingRate(num_it=FINDER_STEPS))
+    rates, losses = torch.tensor(learner.recorder.lrs), torch.tensor(learner.recorder.losses)
+    telling = slice(FINDER_STEPS // 10, -5)  # the first steps are noisy, the last ones blow up
+    suggestion, _ = valley(rates[telling], losses[telling], FINDER_STEPS)
+    plot_lr_finder(rates.numpy(), losses.numpy(), suggestion, path)
     log.info("learning-rate finder suggests SOLVER.LR %.2g", suggestion)
+
+
+class _RisingRate(LRFinder):
+    """fastai's finder without the copy of weights and optimiser that it keeps on disk to restore them."""
+
+    def before_fit(self) -> None:
+        """Start with the lowest rate."""
+        ParamScheduler.before_fit(self)
+        self.best_loss = math.inf
+
+    def after_fit(self) -> None:
+        """Restore nothing."""
 
 
 def _plain(loss: Callable) -> Callable:

@@ -99,7 +99,7 @@ class NetworkInTraining:
         device = next(self.network.parameters()).device
         with chance_as_before(), _evaluating(self.network):
             module = ProbabilityModule(self.network, self.card).to(device)
-            return module(torch.from_numpy(patches).to(device)).cpu().numpy()
+            return module(torch.tensor(patches, device=device)).cpu().numpy()
 
 
 @contextmanager

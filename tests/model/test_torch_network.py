@@ -141,7 +141,9 @@ def test_looking_at_a_network_in_training_gives_what_it_would_predict_and_change
     network.frozen.eval()
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     chance = torch.get_rng_state(), np.random.get_state()[1].tolist()
-    found = NetworkInTraining(network, CARD)(patches(2, 3, 8, 8))
+    image = patches(2, 3, 8, 8)
+    image.flags.writeable = False  # as images are that were read from a file
+    found = NetworkInTraining(network, CARD)(image)
     assert [module.training for module in network.modules()] == [True, True, False, True]
     assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())
     assert torch.equal(chance[0], torch.get_rng_state())
