@@ -21,12 +21,14 @@ from data.patches.scale import Scale
 from data.sources.opening import build_reader
 from data.stitching.case import build_inference, predict_case
 from data.stitching.sliding_window import Predict
+from data.writers.products import CaseMask, Products
 from data.writers.results import Results
 from model.predictor import Predictor
 from utils.threads import Ahead
 
 ENOUGH_PX = 2e7  # of patches in the bare loop; of more, equally spaced ones stand for all
 WARM_UP = (1, 3, 512, 512)
+MASKS = ("tiff", "rle")  # what is written of the map
 Shape = tuple[int, ...]
 
 
@@ -97,10 +99,10 @@ def load_predict(cfg: CfgNode) -> tuple[Predictor, float]:
 
 
 def predict_and_write(cfg: CfgNode, case: Case, noted: Noted, threshold: float, results: Results) -> None:
-    """From the slide to its masks."""
+    """From the slide to its mask as TIFF and run lengths; outlines have a benchmark of their own."""
     inference = build_inference(cfg, scale_of(noted.predict))
     probabilities = predict_case(case, build_reader(cfg), inference, noted, results.probabilities(case.id))
-    test_net.write_masks(results, case.id, probabilities, threshold)
+    Products(MASKS).write(results, CaseMask(case.id, probabilities, threshold))
 
 
 def forward_per_mpx(cfg: CfgNode, shape: Shape) -> dict[str, object]:

@@ -104,7 +104,9 @@ class ObjectFinder:
 
     def add(self, rows: np.ndarray, weigh: Weigh | None = None) -> list[MaskObject]:
         """The objects that end above the last of these new rows (n, columns), class indices uint8."""
-        strip = Strip(np.concatenate([self._above, np.pad(rows, ((0, 0), (1, 1)))]), self._row)
+        values = np.zeros((len(rows) + 1, self.columns + 2), np.uint8)
+        values[:1], values[1:, 1:-1] = self._above, rows
+        strip = Strip(values, self._row)
         self._above, self._row = strip.values[-1:], self._row + len(rows)
         return self._join(strip, weigh) if self._rings or rows.any() else []
 
