@@ -19,7 +19,7 @@ def pairs(folder, names, good=True):
         for name in names:
             path = folder / kind / f"{name}.png"
             pixels = np.zeros((32, 32, 3) if kind == "images" else (32, 32), np.uint8)
-            pixels[8:20, 8:20] = 1
+            pixels[8:20, 8 : 18 + ord(name[-1]) % 8] = 1
             Image.fromarray(pixels).save(path)
             if not good:
                 path.write_bytes(path.read_bytes()[:40])
@@ -97,7 +97,7 @@ def test_a_tile_that_is_damaged_before_training_is_named(tmp_path, capsys, worke
     for name in names:
         Image.fromarray(np.zeros((32, 32, 3), np.uint8)).save(image / name)
         Image.fromarray(np.zeros((32, 32), np.uint8)).save(masks / name)
-        (slides / f"{name[0]}.tif").write_bytes(b"")
+        (slides / f"{name[0]}.tif").write_bytes(name.encode())
     fields = list(TileRow.__dataclass_fields__)
     kinds = TileRow.__annotations__
     rows = [{field: name if field == "tile" else name[0] if field == "id" else kinds[field](0) for field in fields}
