@@ -4,7 +4,7 @@ import logging
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,17 +18,14 @@ from config import ConfigError, config_mistakes, parse_args, read_cfg
 from config.check import check_cfg, label_options
 from config.load import all_keys
 from config.resume import STATES, choose_run
-from config.run import SOME_FAILED, exit_code, print_result, script, start_log, start_run
+from config.run import ALL_GOOD, SOME_FAILED, exit_code, print_result, script, start_log, start_run
+from utils.ranks import agree, check_ranks, is_writer, ranks
 
 if TYPE_CHECKING:
-    from fastai.callback.core import Callback
-
     from data.cases import Case
     from data.manifest import Entry
     from data.patches.build import TrainingSet
-    from data.patches.dataset import Sample
     from data.stitching.probability_map import ProbabilityMap
-    from data.stitching.sliding_window import Predict
     from data.writers.folds import FoldSummary
     from model.callbacks import Resume
     from model.predictor import Predictor
@@ -62,15 +59,29 @@ def main(argv: Sequence[str]) -> int:
     tiles = ["DATASETS.TRAIN_FOLDER"] * (cfg.DATASETS.LAYOUT == "slides")
     paths = ["DATASETS.WSI_FOLDER", "DATASETS.ID_CSV", "DATASETS.FOLDS_CSV", *tiles, *label_options(cfg)]
     check_cfg(cfg, paths, mistakes)
-    folder, resumed = choose_run(cfg, args.resume)
+    with config_mistakes():
+        check_ranks(cfg.SOLVER.BATCH_SIZE, cfg.SOLVER.FIND_LR)
+    with ranks():
+        folder, resumed = agree(choose_run(cfg, args.resume) if is_writer() else None)
+        began = folder / "config.yaml" if resumed else args.config_file
+        earlier = Path(began).with_name("manifest.csv") if began else None
+        return run_in(folder, cfg, resumed, earlier)
+
+
+def run_in(folder: Path, cfg: CfgNode, resumed: bool, earlier: Path | None) -> int:
+    """Look at the data, then train in a folder, as one of several processes perhaps; returns the exit code.
+
+    `earlier` is the manifest of the run that this one repeats or goes on with, if any.
+    """
     so_far = start_log()
     from utils.failures import Failures
 
     failures = Failures()
     material = prepare(cfg, failures)
+    if not is_writer():
+        is_trained = material is not None and train_folds(cfg, folder, material, choose_folds(cfg, material))
+        return ALL_GOOD if is_trained else SOME_FAILED  # the writer does the rest
     run = start_run(cfg, folder, so_far, resumed)
-    began = run / "config.yaml" if resumed else args.config_file
-    earlier = Path(began).with_name("manifest.csv") if began else None
     try:
         return train(cfg, run, material, earlier, failures) if material else SOME_FAILED
     finally:
@@ -123,14 +134,8 @@ def list_files(cfg: CfgNode, cases: "Sequence[Case]", failures: "Failures") -> "
 
 
 def train(cfg: CfgNode, run: Path, material: Material, earlier: Path | None, failures: "Failures") -> int:
-    """Train each fold, predict the cases that it did not see, tune the threshold and report; returns the exit code.
-
-    `earlier` is the manifest of the run that this one repeats or goes on with, if any.
-    """
+    """Train each fold, predict the cases that it did not see, tune the threshold and report; returns the exit code."""
     from data.manifest import warn_of_changes, write_manifest
-    from data.patches.folds import validated_folds
-    from data.sources.source import SourceError
-    from model.training_errors import TrainingError
     from utils.atomic import clear_drafts
     from utils.lock import lock
 
@@ -142,14 +147,17 @@ def train(cfg: CfgNode, run: Path, material: Material, earlier: Path | None, fai
         if earlier and earlier.is_file():
             warn_of_changes(earlier, material.files)
         write_manifest(run / "manifest.csv", material.files)
-        learnt = {material.fold_of[sample.case_id] for sample in material.data.samples}
-        folds = cfg.SOLVER.FOLDS or validated_folds(learnt)
-        try:
-            train_folds(cfg, run, material, folds)
-        except (TrainingError, SourceError) as error:
-            log.error("%s", str(error).splitlines()[-1])  # of a process that loads, the lines before are its traceback
+        folds = choose_folds(cfg, material)
+        if not train_folds(cfg, run, material, folds):
             return SOME_FAILED
         return evaluate(cfg, run, material, folds, summaries, failures)
+
+
+def choose_folds(cfg: CfgNode, material: Material) -> Sequence[int]:
+    """The folds that SOLVER.FOLDS names, or all that have patches."""
+    from data.patches.folds import validated_folds
+
+    return cfg.SOLVER.FOLDS or validated_folds({material.fold_of[sample.case_id] for sample in material.data.samples})
 
 
 def note_folds(run: Path, material: Material) -> "list[FoldSummary]":
@@ -172,22 +180,41 @@ def note_folds(run: Path, material: Material) -> "list[FoldSummary]":
     return summaries
 
 
-def train_folds(cfg: CfgNode, run: Path, material: Material, folds: Sequence[int]) -> None:
-    """Train the folds that are not trained yet; leaves weights, history and sample pictures in the run folder."""
-    from data.writers.samples import write_samples
+def train_folds(cfg: CfgNode, run: Path, material: Material, folds: Sequence[int]) -> bool:
+    """Train the folds that are not trained yet; leaves weights, history and sample pictures in the run folder.
+
+    False, with the reason in the log, if the training came to nothing.
+    """
+    from data.sources.source import SourceError
     from model.callbacks.history import read_history
+    from model.training_errors import TrainingError
+
+    history = read_history(run / "history.csv")
+    try:
+        for fold in folds:
+            finish_fold(cfg, run, material, fold, history)
+    except (TrainingError, SourceError) as error:
+        log.critical("%s", str(error).splitlines()[-1])  # of a process that loads, the lines before are its traceback
+        return False
+    return True
+
+
+def finish_fold(cfg: CfgNode, run: Path, material: Material, fold: int, history: list[dict]) -> None:
+    """Train a fold unless it is trained, then draw what its best weights make of some samples."""
+    from data.writers.samples import write_samples
     from utils.loggers.logger import Subject
     from utils.loggers.opening import Loggers
     from utils.plots import plot_history
 
-    history = read_history(run / "history.csv")
-    for fold in folds:
-        picture = run / f"samples_fold{fold}.png"
-        if picture.exists():
-            continue
-        with Loggers(cfg.SOLVER.LOGGERS, Subject(run, f"fold{fold}", dict(all_keys(cfg)))) as loggers:
-            if not last_epoch_path(run, fold).exists():
-                train_fold(cfg, run, material, fold, history, loggers)
+    picture = run / f"samples_fold{fold}.png"
+    is_trained, is_drawn = agree((last_epoch_path(run, fold).exists(), picture.exists()))
+    if is_drawn:
+        return
+    names = cfg.SOLVER.LOGGERS if is_writer() else []
+    with Loggers(names, Subject(run, f"fold{fold}", dict(all_keys(cfg)))) as loggers:
+        if not is_trained:
+            train_fold(cfg, run, material, fold, history, loggers)
+        if is_writer():
             plot_history(history, run / "history.png")
             write_samples(picture, material.data.of(set(material.inside(fold))), load_predictor(cfg, run, fold))
             loggers.picture("samples_best", picture)
@@ -196,7 +223,9 @@ def train_folds(cfg: CfgNode, run: Path, material: Material, folds: Sequence[int
 def train_fold(cfg: CfgNode, run: Path, material: Material, fold: int, history: list[dict], loggers: "Loggers") -> None:
     """Train one fold from its start or from its checkpoint; leaves its weights and the history so far."""
     from data.patches.build import build_dataloaders
+    from data.writers.samples import write_samples
     from model.callbacks.history import COLUMNS, History
+    from model.callbacks.watch import watch
     from model.card import build_card
     from model.custom_models import build_model
     from model.learner import build_learner, fit, keep_weights
@@ -215,13 +244,14 @@ def train_fold(cfg: CfgNode, run: Path, material: Material, fold: int, history: 
     card = replace(card, fold=fold, validation_ids=material.inside(fold))
     keep = keep_weights(model, card, best=weights_path(run, fold), last=last_epoch_path(run, fold))
     note = History(fold, history, lambda: write_table(run / "history.csv", history, COLUMNS))
-    look = partial(draw_samples, run, fold, dls.valid.dataset.samples, NetworkInTraining(model, card), loggers)
-    shown = show_training(cfg, run, history, look, loggers)
+    look = partial(write_samples, samples=dls.valid.dataset.samples, predict=NetworkInTraining(model, card))
+    written = [note, keep, *watch(run, fold, history, loggers, cfg.SOLVER.SAMPLES_EVERY, look)]
     state, trained_on = run / STATES / f"fold{fold}.safetensors", dls.train.dataset.fingerprint
     with StopRequest() as stop:
         resume = build_resume(cfg, state, trained_on, stop)
-        fit(build_learner(dls, model, cfg, [note, keep, *shown, resume]), cfg)
-    remove_state(state)
+        fit(build_learner(dls, model, cfg, [*written, resume] if is_writer() else [resume]), cfg)
+    if is_writer():
+        remove_state(state)
 
 
 def find_rate(cfg: CfgNode, run: Path, material: Material, fold: int, loggers: "Loggers") -> None:
@@ -237,34 +267,13 @@ def find_rate(cfg: CfgNode, run: Path, material: Material, fold: int, loggers: "
         loggers.picture("lr_finder", path)
 
 
-def show_training(
-    cfg: CfgNode, run: Path, history: list[dict], look: Callable[[int], None], loggers: "Loggers"
-) -> "list[Callback]":
-    """What shows a training while it runs: figures to the loggers, the history's plot, sample pictures."""
-    from model.callbacks import DrawHistory, DrawSamples, LogFigures
-    from utils.plots import plot_history
-
-    shown = [LogFigures(history, loggers), DrawHistory(lambda: plot_history(history, run / "history.png"))]
-    return shown + [DrawSamples(cfg.SOLVER.SAMPLES_EVERY, look)] * bool(cfg.SOLVER.SAMPLES_EVERY)
-
-
-def draw_samples(
-    run: Path, fold: int, samples: "Sequence[Sample]", predict: "Predict", loggers: "Loggers", epoch: int
-) -> None:
-    """Draw what a network makes of some samples after an epoch."""
-    from data.writers.samples import write_samples
-
-    path = run / "samples" / f"fold{fold}_epoch{epoch:03d}.png"
-    write_samples(path, samples, predict)
-    loggers.picture("samples", path)
-
-
 def build_resume(cfg: CfgNode, path: Path, trained_on: str, stop: "StopRequest") -> "Resume":
     """The callback that keeps the state of training at `path`, and goes on from the state that is there already."""
     from model.callbacks import Resume
     from model.training_state import has_state, load_state
 
-    return Resume(path, cfg.SOLVER.CHECKPOINT_MINUTES, trained_on, stop, load_state(path) if has_state(path) else None)
+    state = load_state(path) if agree(has_state(path)) else None
+    return Resume(path, cfg.SOLVER.CHECKPOINT_MINUTES, trained_on, stop, state)
 
 
 def weights_path(run: Path, fold: int) -> Path:

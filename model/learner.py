@@ -18,12 +18,15 @@ from torch import nn
 from yacs.config import CfgNode
 
 from model.callbacks import EarlyStop, EpochSeed, KeepBest, PooledDice, ProgressBar, StepSeed, StopAtNaN
+from model.callbacks.loss import PooledLoss
+from model.callbacks.together import TrainTogether
 from model.card import ModelCard
 from model.checkpoints import save_checkpoint
 from model.custom_models import parameter_groups
 from model.training_errors import training_errors
 from utils.losses import build_loss
 from utils.plots import plot_lr_finder
+from utils.ranks import rank_count
 
 log = logging.getLogger(__name__)
 FINDER_STEPS = 100
@@ -57,12 +60,15 @@ def build_learner(dls: DataLoaders, model: nn.Module, cfg: CfgNode, callbacks: S
         wd=cfg.SOLVER.WEIGHT_DECAY,
         cbs=[EpochSeed(), StepSeed(cfg.SEED), StopAtNaN(), ProgressBar(), ChannelsLast(), *callbacks],
     )
+    learner.recorder.loss = PooledLoss()
     learner.remove_cb(ProgressCallback)
     learner.logger = lambda *_: None
     if cfg.SOLVER.MIXED_PRECISION and torch.cuda.is_available():
         learner.add_cb(MixedPrecision())
     if cfg.SOLVER.PATIENCE:
         learner.add_cb(EarlyStop(cfg.SOLVER.PATIENCE))
+    if rank_count() > 1:
+        learner.add_cb(TrainTogether())
     return learner
 
 

@@ -12,13 +12,14 @@ from data.cases import Case, has_split
 from data.patches.cache import build_cache
 from data.patches.dataset import PatchDataset, Sample, TileSample, list_patches
 from data.patches.folds import NEVER, assign_folds, check_sides, listed_folds, reused_folds, validated_folds
-from data.patches.loader import PatchLoader
 from data.patches.scale import build_scale
+from data.patches.shares import SharedLoader
 from data.patches.statistics import PixelStatistics
 from data.patches.tiles import build_tile_folder, read_tiles
 from data.patches.transforms import build_transform
 from data.sources.opening import build_reader
 from utils.failures import Failure, Failures
+from utils.ranks import own_rank, rank_count
 
 log = logging.getLogger(__name__)
 
@@ -131,9 +132,11 @@ def build_dataloaders(cfg: CfgNode, data: TrainingSet, fold_of: dict[str, int], 
     classes = len(cfg.DATASETS.CLASSES)
     train_set = PatchDataset(train, data.mean, data.std, classes, build_transform(cfg), cfg.SEED + fold)
     valid_set = PatchDataset(valid, data.mean, data.std, classes)
-    batch = min(cfg.SOLVER.BATCH_SIZE, len(train))
-    workers = cfg.SOLVER.NUM_WORKERS
+    batch, workers, count = cfg.SOLVER.BATCH_SIZE, cfg.SOLVER.NUM_WORKERS, rank_count()
+    batch = min(batch, len(train) // count * count)
+    if batch == 0:
+        raise ValueError(f"fold {fold} has {len(train)} patches to train on, too few for {count} processes")
     return DataLoaders(
-        PatchLoader(train_set, bs=batch, shuffle=True, drop_last=True, num_workers=workers),
-        PatchLoader(valid_set, bs=batch, num_workers=workers),
+        SharedLoader(train_set, batch, own_rank(), count, shuffle=True, num_workers=workers),
+        SharedLoader(valid_set, batch, own_rank(), count, shuffle=False, num_workers=workers),
     )

@@ -5,6 +5,8 @@ import sys
 from fastai.callback.core import Callback
 from tqdm import tqdm
 
+from utils.ranks import is_writer
+
 
 class ProgressBar(Callback):
     """Shows the steps of an epoch and the time that is left of it."""
@@ -12,7 +14,7 @@ class ProgressBar(Callback):
     def before_epoch(self) -> None:
         """Open the bar of an epoch."""
         steps = len(self.dls.train) + len(self.dls.valid)
-        hidden = not sys.stderr.isatty()
+        hidden = not (sys.stderr.isatty() and is_writer())
         title, begun = f"epoch {self.epoch + 1}", getattr(self.dls.train, "first_batch", 0)
         self.bar = tqdm(total=steps, desc=title, initial=begun, leave=False, disable=hidden, dynamic_ncols=True)
 

@@ -3,6 +3,8 @@
 import torch
 from fastai.learner import Learner, Metric
 
+from utils.ranks import sum_over_ranks
+
 IGNORE = 255
 
 
@@ -20,6 +22,10 @@ class PooledDice(Metric):
         predicted, truth = (logits > 0) & known, (targets == 1)
         self.both += float((predicted & truth).sum())
         self.sizes += float(predicted.sum() + truth.sum())
+
+    def pool(self) -> None:
+        """Add up what the processes have counted; every one has to ask."""
+        self.both, self.sizes = sum_over_ranks([self.both, self.sizes])
 
     @property
     def value(self) -> float:

@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from fastai.callback.core import Callback
 
+from utils.ranks import own_rank
+
 
 class EpochSeed(Callback):
     """Tells the training set which epoch it is drawn for."""
@@ -16,7 +18,7 @@ class EpochSeed(Callback):
 
 
 class StepSeed(Callback):
-    """Seeds torch, numpy and random for each training step by its number.
+    """Seeds torch, numpy and random for each training step by its number, and by the process of several.
 
     So no state of theirs has to be kept to go on in the middle, and nothing beside the training, such as a logger
     that draws a name, can change it.
@@ -29,7 +31,9 @@ class StepSeed(Callback):
 
     def before_batch(self) -> None:
         """Seed one step."""
-        wide, narrow = np.random.SeedSequence([self.seed, self.train_iter]).generate_state(2, np.uint64).tolist()
+        wide, narrow = (
+            np.random.SeedSequence([self.seed, self.train_iter, own_rank()]).generate_state(2, np.uint64).tolist()
+        )
         torch.manual_seed(wide)
         np.random.seed(narrow % 2**32)
         random.seed(narrow)

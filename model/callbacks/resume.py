@@ -9,10 +9,13 @@ import torch
 from fastai.callback.core import Callback
 from fastai.learner import Learner
 from fastai.optimizer import Optimizer
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
 from model.callbacks.stop import weights_are_finite
 from model.training_errors import TrainingError
 from model.training_state import StateError, save_state
+from utils.ranks import is_writer
 from utils.signals import StopRequest
 
 MOMENTS = {"grad_avg", "sqr_avg", "step"}  # what Adam knows of a parameter once it took a step
@@ -70,8 +73,11 @@ class Resume(Callback):
         """Keep the state of `epoch` epochs and `batch` batches, then stop if a signal asked for it."""
         if not weights_are_finite(self.model):
             raise TrainingError(f"the weights are no longer finite in epoch {self.epoch + 1}; try a smaller SOLVER.LR")
-        save_state(self.path, {"epoch": epoch, "batch": batch, "data": self.data, **capture(self.learn)})
+        if is_writer():
+            save_state(self.path, {"epoch": epoch, "batch": batch, "data": self.data, **capture(self.learn)})
         self.saved = time.monotonic()
+        if not is_writer():
+            return  # one process decides when all of them stop
         if self.stop.number:
             log.info("stopped in epoch %d; the same command with --resume goes on from here", self.epoch + 1)
         self.stop.obey()
@@ -83,7 +89,7 @@ def capture(learn: Learner) -> dict[str, Any]:
     return {
         "train_iter": learn.train_iter,
         "pct_train": learn.pct_train,
-        "model": learn.model.state_dict(),
+        "model": _network(learn).state_dict(),
         "optimiser": {name: list(each) for name, each in learn.opt.state_dict().items()},
         "scaler": scaler.state_dict() if scaler else None,
         "smooth_loss": {"count": loss.count, "val": loss.val},
@@ -97,7 +103,7 @@ def restore(learn: Learner, state: dict[str, Any]) -> None:
     learn.first_epoch, learn.dls.train.first_batch = state["epoch"], state["batch"]
     learn.epoch, learn.train_iter = max(0, state["epoch"] - 1), state["train_iter"]
     try:
-        learn.model.load_state_dict(state["model"])
+        _network(learn).load_state_dict(state["model"])
     except RuntimeError as error:
         reason = " ".join(str(error).split())
         raise StateError(f"the checkpoint's network is another one: {reason}") from error
@@ -135,3 +141,7 @@ def restore_optimiser(optimiser: Optimizer, state: dict[str, Any]) -> None:
 
 def _kept(callback: Callback) -> dict[str, Any]:
     return {name: getattr(callback, name) for name in getattr(type(callback), "kept", ())}
+
+
+def _network(learn: Learner) -> nn.Module:
+    return learn.model.module if isinstance(learn.model, DistributedDataParallel) else learn.model

@@ -2,19 +2,25 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 from fastai.callback.core import Callback
+
+from utils.plots import plot_history
 
 STEPS_BETWEEN = 20
 SHARE_OF_TIME = 0.05  # of the training, that drawing the history may take
 
 
-class Scalars(Protocol):
-    """Takes figures by name."""
+class Told(Protocol):
+    """Takes figures and pictures by name."""
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """Figures after so many training steps."""
+
+    def picture(self, name: str, path: Path) -> None:
+        """A PNG file of the step that was told last."""
 
 
 class LogFigures(Callback):
@@ -22,7 +28,7 @@ class LogFigures(Callback):
 
     order = 65  # after History, which adds the row
 
-    def __init__(self, rows: Sequence[Mapping[str, Any]], loggers: Scalars):
+    def __init__(self, rows: Sequence[Mapping[str, Any]], loggers: Told):
         self.rows = rows
         self.loggers = loggers
 
@@ -63,16 +69,30 @@ class DrawHistory(Callback):
 
 
 class DrawSamples(Callback):
-    """Calls `draw(epoch)` after every so many epochs; epochs count from 1."""
+    """Calls `draw` with the name of a new file in `folder` after every so many epochs, and shows it to `loggers`."""
 
     order = 75  # after the weights are kept
 
-    def __init__(self, every: int, draw: Callable[[int], None]):
+    def __init__(self, every: int, draw: Callable[[Path], None], folder: Path, fold: int, loggers: Told):
         self.every = every
         self.draw = draw
+        self.folder = folder
+        self.fold = fold
+        self.loggers = loggers
 
     def after_epoch(self) -> None:
         """Draw where it is due."""
         epoch = self.epoch + 1
         if epoch % self.every == 0:
-            self.draw(epoch)
+            path = self.folder / f"fold{self.fold}_epoch{epoch:03d}.png"
+            self.draw(path)
+            self.loggers.picture("samples", path)
+
+
+def watch(
+    run: Path, fold: int, history: list[dict], loggers: Told, every: int, draw: Callable[[Path], None]
+) -> list[Callback]:
+    """What shows the training of a fold: figures, a plot of the history, and samples every so many epochs; 0: never."""
+    plot = DrawHistory(lambda: plot_history(history, run / "history.png"))
+    samples = [DrawSamples(every, draw, run / "samples", fold, loggers)] if every else []
+    return [LogFigures(history, loggers), plot, *samples]

@@ -6,6 +6,7 @@ from fastai.callback.core import CancelFitException
 
 from model.callbacks import EarlyStop, EpochSeed, History, KeepBest, PooledDice, StopAtNaN
 from model.callbacks.history import COLUMNS
+from model.callbacks.loss import PooledLoss
 from model.callbacks.stop import TrainingError
 
 IGNORE = 255
@@ -64,6 +65,16 @@ def test_pooled_dice_pools_classes_and_takes_half_precision():
     learn = SimpleNamespace(pred=torch.tensor([[[1.0], [1.0]]]).half(), yb=(torch.tensor([[[1], [0]]]),))
     metric.accumulate(learn)
     assert metric.value == pytest.approx(2 / 3)
+
+
+def test_the_loss_of_an_epoch_weighs_batches_with_their_patches():
+    loss = PooledLoss()
+    for _ in range(2):
+        loss.reset()
+        for value, patches in ((1.0, 3), (4.0, 1)):
+            loss.accumulate(SimpleNamespace(loss=torch.tensor(value), yb=(torch.zeros(patches, 1, 2, 2),)))
+        loss.pool()
+        assert loss.value == pytest.approx((3 * 1 + 4) / 4)
 
 
 def test_the_best_and_the_last_epoch_are_kept():

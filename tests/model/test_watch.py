@@ -4,6 +4,7 @@ import pytest
 
 from model.callbacks import DrawHistory, DrawSamples, LogFigures
 from model.callbacks import watch as module
+from model.callbacks.watch import watch
 
 STEPS = 50
 
@@ -17,6 +18,9 @@ def with_learner(callback, **values):
 class Told(list):
     def scalars(self, step, values):
         self.append((step, dict(values)))
+
+    def picture(self, name, path):
+        self.append((name, path))
 
 
 def steps_of(callback, epoch):
@@ -62,9 +66,15 @@ def test_the_history_is_drawn_as_often_as_time_allows(cost, expected, monkeypatc
     assert drawn == expected
 
 
-def test_samples_are_drawn_every_so_many_epochs():
-    drawn = []
-    callback = with_learner(DrawSamples(3, drawn.append))
+def test_samples_are_drawn_every_so_many_epochs(tmp_path):
+    drawn, told = [], Told()
+    callback = with_learner(DrawSamples(3, drawn.append, tmp_path, 2, told))
     for callback.learn.epoch in range(7):
         callback.after_epoch()
-    assert drawn == [3, 6]
+    assert drawn == [tmp_path / "fold2_epoch003.png", tmp_path / "fold2_epoch006.png"]
+    assert told == [("samples", path) for path in drawn]
+
+
+def test_without_samples_figures_and_history_are_shown(tmp_path):
+    assert [type(each) for each in watch(tmp_path, 0, [], Told(), 0, pytest.fail)] == [LogFigures, DrawHistory]
+    assert isinstance(watch(tmp_path, 0, [], Told(), 1, pytest.fail)[-1], DrawSamples)
