@@ -94,6 +94,7 @@ def prepare(cfg: CfgNode, failures: "Failures") -> Material | None:
 
     import_fastai()
     from data.cases import list_cases
+    from data.manifest import build_training_manifest
     from data.patches.build import NothingToLearnError, build_folds, build_training_set
     from model.custom_models import build_model
     from model.torch_network import choose_engine
@@ -114,23 +115,7 @@ def prepare(cfg: CfgNode, failures: "Failures") -> Material | None:
             log.error("%s", error)
             return None
         cases = [case for case in table.cases if case.id in data.case_ids]
-        return Material(cases, data, build_folds(cfg, cases, data), list_files(cfg, cases, failures))
-
-
-def list_files(cfg: CfgNode, cases: "Sequence[Case]", failures: "Failures") -> "list[Entry]":
-    """What is learnt from, file by file; raises ValueError for one image in two groups."""
-    from data.manifest import DataFile, build_manifest, refuse_copies
-    from data.patches.tiles import build_tile_folder
-
-    more = []
-    if cfg.DATASETS.LAYOUT == "slides":
-        tiles = build_tile_folder(cfg)
-        more += [DataFile("tiles", tiles.images), DataFile("tiles", tiles.masks)]
-    if Path(cfg.MODEL.ENCODER_WEIGHTS).is_file():
-        more.append(DataFile("weights", Path(cfg.MODEL.ENCODER_WEIGHTS)))
-    entries = build_manifest(cfg, cases, failures, more)
-    refuse_copies(entries, {case.id: case.group for case in cases})
-    return entries
+        return Material(cases, data, build_folds(cfg, cases, data), build_training_manifest(cfg, cases, failures))
 
 
 def train(cfg: CfgNode, run: Path, material: Material, earlier: Path | None, failures: "Failures") -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 from yacs.config import CfgNode
 
 from data.cases import Case
+from data.patches.tiles import build_tile_folder
 from utils.failures import Failures
 from utils.progress import track
 from utils.tables import read_table, write_table
@@ -51,6 +52,19 @@ def build_manifest(
     tables = [DataFile("table", path) for path in named if path.is_file()]
     roots = [Path(data[key]) for key in ("WSI_FOLDER", "LABELS_FOLDER", "TRAIN_FOLDER") if data[key]]
     return describe_files([*case_files(cases), *tables, *more], roots, data.HASHES, failures)
+
+
+def build_training_manifest(cfg: CfgNode, cases: Sequence[Case], failures: Failures) -> list[Entry]:
+    """Entries of all that is trained with, tiles and weights too; raises ValueError for one image in two groups."""
+    more = []
+    if cfg.DATASETS.LAYOUT == "slides":
+        tiles = build_tile_folder(cfg)
+        more += [DataFile("tiles", tiles.images), DataFile("tiles", tiles.masks)]
+    if Path(cfg.MODEL.ENCODER_WEIGHTS).is_file():
+        more.append(DataFile("weights", Path(cfg.MODEL.ENCODER_WEIGHTS)))
+    entries = build_manifest(cfg, cases, failures, more)
+    refuse_copies(entries, {case.id: case.group for case in cases})
+    return entries
 
 
 def build_test_manifest(
