@@ -110,9 +110,8 @@ def predict_cases(
     from utils.progress import track
     from utils.threads import Beside
 
-    card, reader = members[0].card, build_reader(cfg)
+    card, reader, predictor = members[0].card, build_reader(cfg), Predictor(members, cfg.TEST.TTA)
     inference = build_inference(cfg, Scale(card.reduction, card.spacing_um or 0.0))
-    predictor = Predictor(members, cfg.TEST.TTA)
     finish = Finish(cfg, reader, threshold, results, build_products(cfg), failures)
     opened_cases = open_cases(cases, reader, inference, results.root)
     with Beside() as finishing:

@@ -27,11 +27,10 @@ if TYPE_CHECKING:
     from data.patches.build import TrainingSet
     from data.stitching.probability_map import ProbabilityMap
     from data.writers.folds import FoldSummary
-    from model.callbacks import Resume
     from model.predictor import Predictor
     from utils.failures import Failures
     from utils.loggers.opening import Loggers
-    from utils.signals import StopRequest
+    from utils.report import Pictures
 
 log = logging.getLogger(__name__)
 
@@ -198,6 +197,7 @@ def finish_fold(cfg: CfgNode, run: Path, material: Material, fold: int, history:
     names = cfg.SOLVER.LOGGERS if is_writer() else []
     with Loggers(names, Subject(run, f"fold{fold}", dict(all_keys(cfg)))) as loggers:
         if not is_trained:
+            find_rate(cfg, run, material, fold, loggers)
             train_fold(cfg, run, material, fold, history, loggers)
         if is_writer():
             plot_history(history, run / "history.png")
@@ -210,6 +210,7 @@ def train_fold(cfg: CfgNode, run: Path, material: Material, fold: int, history: 
     from data.patches.build import build_dataloaders
     from data.writers.samples import write_samples
     from model.callbacks.history import COLUMNS, History
+    from model.callbacks.resume import build_resume
     from model.callbacks.watch import watch
     from model.card import build_card
     from model.custom_models import build_model
@@ -220,8 +221,6 @@ def train_fold(cfg: CfgNode, run: Path, material: Material, fold: int, history: 
     from utils.signals import StopRequest
     from utils.tables import write_table
 
-    if cfg.SOLVER.FIND_LR:
-        find_rate(cfg, run, material, fold, loggers)
     seed_everything(cfg.SEED + fold)
     data = material.data
     dls, model = build_dataloaders(cfg, data, material.fold_of, fold), build_model(cfg)
@@ -233,32 +232,23 @@ def train_fold(cfg: CfgNode, run: Path, material: Material, fold: int, history: 
     written = [note, keep, *watch(run, fold, history, loggers, cfg.SOLVER.SAMPLES_EVERY, look)]
     state, trained_on = run / STATES / f"fold{fold}.safetensors", dls.train.dataset.fingerprint
     with StopRequest() as stop:
-        resume = build_resume(cfg, state, trained_on, stop)
-        fit(build_learner(dls, model, cfg, [*written, resume] if is_writer() else [resume]), cfg)
+        more = [*(written if is_writer() else []), build_resume(cfg, state, trained_on, stop)]
+        fit(build_learner(dls, model, cfg, more), cfg)
     if is_writer():
         remove_state(state)
 
 
 def find_rate(cfg: CfgNode, run: Path, material: Material, fold: int, loggers: "Loggers") -> None:
-    """Plot loss against learning rate, once a fold; the training does not depend on it."""
+    """Plot loss against learning rate if SOLVER.FIND_LR says so, once a fold; the training does not depend on it."""
     from data.patches.build import build_dataloaders
     from model.custom_models import build_model
     from model.learner import build_learner, plot_rates
 
     path = run / f"lr_finder_fold{fold}.png"
-    if not path.exists():
+    if cfg.SOLVER.FIND_LR and not path.exists():
         dls = build_dataloaders(cfg, material.data, material.fold_of, fold)
         plot_rates(build_learner(dls, build_model(cfg), cfg), path)
         loggers.picture("lr_finder", path)
-
-
-def build_resume(cfg: CfgNode, path: Path, trained_on: str, stop: "StopRequest") -> "Resume":
-    """The callback that keeps the state of training at `path`, and goes on from the state that is there already."""
-    from model.callbacks import Resume
-    from model.training_state import has_state, load_state
-
-    state = load_state(path) if agree(has_state(path)) else None
-    return Resume(path, cfg.SOLVER.CHECKPOINT_MINUTES, trained_on, stop, state)
 
 
 def weights_path(run: Path, fold: int) -> Path:
@@ -370,7 +360,6 @@ def report(
     from data.stitching.postprocess import clean_case
     from data.writers.folds import score_folds, write_fold_scores
     from data.writers.results import Results, evaluate_case, write_results_report, write_scores
-    from utils.report import Pictures
 
     reader, results, scores, test = build_reader(cfg), Results(run), [], cfg.TEST
     for case in cases:
@@ -379,15 +368,21 @@ def report(
             final = clean_case(maps[case.id], cleaned, threshold, test.MIN_OBJECT, test.MAX_HOLE)
             scores += evaluate_case(case, reader, final, threshold, results, test.OVERLAY_PX)
     write_scores(run / "scores.csv", scores, reader.classes)
-    plots = [("Loss and Dice by epoch", run / "history.png"), ("Dice against threshold", run / "dice_threshold.png")]
-    samples = [(path.stem.replace("_", " "), path) for path in sorted(run.glob("samples_fold*.png"))]
-    by_fold = write_fold_scores(run, score_folds(folds, scores))
-    more = [*by_fold, Pictures("Training", plots), Pictures("Validation patches", samples)]
+    more = [*write_fold_scores(run, score_folds(folds, scores)), *training_pictures(run)]
     ids, failed, config = [case.id for case in cases], failures.rows, cfg.dump(sort_keys=False)
     title = f"Out-of-fold masks of {run.name}"
     page = write_results_report(results, title, ids, scores, reader.classes, threshold, failed, config, more)
     log.info("report %s", page)
     return pooled_confusion(scores).dice
+
+
+def training_pictures(run: Path) -> "list[Pictures]":
+    """What the report shows of the training."""
+    from utils.report import Pictures
+
+    plots = [("Loss and Dice by epoch", run / "history.png"), ("Dice against threshold", run / "dice_threshold.png")]
+    samples = [(path.stem.replace("_", " "), path) for path in sorted(run.glob("samples_fold*.png"))]
+    return [Pictures("Training", plots), Pictures("Validation patches", samples)]
 
 
 if __name__ == "__main__":

@@ -11,11 +11,12 @@ from fastai.learner import Learner
 from fastai.optimizer import Optimizer
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
+from yacs.config import CfgNode
 
 from model.callbacks.stop import weights_are_finite
 from model.training_errors import TrainingError
-from model.training_state import StateError, save_state
-from utils.ranks import is_writer
+from model.training_state import StateError, has_state, load_state, save_state
+from utils.ranks import agree, is_writer
 from utils.signals import StopRequest
 
 MOMENTS = {"grad_avg", "sqr_avg", "step"}  # what Adam knows of a parameter once it took a step
@@ -81,6 +82,12 @@ class Resume(Callback):
         if self.stop.number:
             log.info("stopped in epoch %d; the same command with --resume goes on from here", self.epoch + 1)
         self.stop.obey()
+
+
+def build_resume(cfg: CfgNode, path: Path, trained_on: str, stop: StopRequest) -> Resume:
+    """The callback that keeps the state of training at `path`, and goes on from the state that is there already."""
+    state = load_state(path) if agree(has_state(path)) else None
+    return Resume(path, cfg.SOLVER.CHECKPOINT_MINUTES, trained_on, stop, state)
 
 
 def capture(learn: Learner) -> dict[str, Any]:
