@@ -136,7 +136,7 @@ def test_a_signal_stops_training_in_time_with_its_code_and_a_checkpoint(whole, n
 def test_a_killed_process_that_loads_is_told_and_training_can_go_on(whole):
     argv, log = words(whole, "orphan", SOLVER__NUM_WORKERS=1, SOLVER__FOLDS=[0]), whole / "orphan.txt"
     assert call(argv, log, 2, kill_loader=True) == 1
-    assert "ERROR a process that loads patches was killed" in log.read_text()
+    assert "CRITICAL a process that loads patches was killed" in log.read_text()
     assert "Traceback" not in log.read_text()
     assert call([*argv, "--resume"], log) == 0, log.read_text()
 
