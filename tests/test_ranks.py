@@ -85,6 +85,14 @@ def test_processes_that_were_ended_go_on_together_as_if_they_had_not(pairs, hook
     assert all(torch.equal(tensor, found[key]) for key, tensor in expected.items())
 
 
+def test_one_process_goes_on_where_two_were_ended_within_rounding(pairs):
+    assert train(pairs, "whole", 2) == [0, 0]
+    assert train(pairs, "fewer", 2, hook=end_all) == [143, 143]
+    assert train(pairs, "fewer", 1, "--resume") == [0], log_of(pairs, "fewer")
+    expected, found = last_weights(pairs, "whole"), last_weights(pairs, "fewer")
+    assert all((tensor - found[key]).abs().max() < 1e-5 for key, tensor in expected.items())
+
+
 class Unbounded(Plain):
     """Gives what is no number in the fourth forward pass of one process."""
 

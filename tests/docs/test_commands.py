@@ -16,6 +16,7 @@ BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"`([^`\n]+)`")
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)|<img[^>]*\bsrc=\"([^\"]+)\"|<a[^>]*\bhref=\"([^\"]+)\"")
 OPTION = re.compile(r"\b(?:DATASETS|TILES|INPUT|AUGMENTATION|MODEL|SOLVER|TEST)\.[A-Z][A-Z0-9_]*\b")
+LAUNCHER = re.compile(r"^(?:accelerate launch|torchrun)\b[^\n]*?(?=\w+\.py\b)")  # what starts a script several times
 CONFIG_FILE = re.compile(r"\bconfig/experiments/\w+\.yaml\b")
 
 
@@ -34,7 +35,7 @@ def prose(page: Path) -> str:
 def commands(page: Path, program: str) -> list[list[str]]:
     lines = [line for _, text in blocks(page) for line in text.replace("\\\n", " ").splitlines()]
     lines += CODE.findall(prose(page))
-    lines = [line.strip().removeprefix("$ ") for line in lines]
+    lines = [LAUNCHER.sub("python ", line.strip().removeprefix("$ ")) for line in lines]
     return [shlex.split(line, comments=True)[1:] for line in lines if line.startswith(f"{program} ")]
 
 
