@@ -6,6 +6,7 @@ from typing import Any
 
 from yacs.config import CfgNode
 
+from config.augmentation import AUGMENTATION_SETS
 from config.load import ConfigError
 
 CHOICES = {
@@ -17,6 +18,8 @@ CHOICES = {
     "MODEL.ACTIVATION": ["sigmoid", "None"],
     "DATASETS.LAYOUT": ["slides", "pairs"],
     "TILES.TISSUE": ["saturation", "otsu"],
+    "AUGMENTATION.SET": ["", *AUGMENTATION_SETS],
+    "AUGMENTATION.STAINS": ["he", "pas"],
     "SOLVER.CACHE": ["none", "memory", "disk"],
     "TEST.ENGINE": ["auto", "torch", "bf16", "fp16", "compile", "onnx", "openvino"],
     "TEST.TTA": ["none", "flips", "dihedral"],
@@ -78,6 +81,7 @@ FRACTIONS = ["TILES.MIN_TISSUE", "TEST.TH", "AUGMENTATION.AFFINE_SHIFT", "AUGMEN
         "BRIGHTNESS",
         "GAMMA",
         "STAIN",
+        "STAIN_STRENGTH",
     ]
 ]
 LABEL_FILES = ["DATASETS.LABELS_COCO", "DATASETS.LABELS_FOLDER"]  # take the place of DATASETS.LABELS_CSV

@@ -58,6 +58,7 @@ _C.INPUT.STD = []  # standard deviation by channel, 0 to 1; empty: that of the t
 
 # --------------------------------------------------------------------------------------------------------- augmentation
 _C.AUGMENTATION = Cn()
+_C.AUGMENTATION.SET = ""  # values of the keys below by name: 'none', 'light', 'seed' or 'heavy'; empty: as they stand
 _C.AUGMENTATION.FLIP = 0.5  # probability of a mirror image, for each axis
 _C.AUGMENTATION.ROTATE90 = 0.5  # probability of a turn by a multiple of 90 degrees
 _C.AUGMENTATION.AFFINE = 0.5  # probability of a shift, scale and rotation
@@ -73,6 +74,8 @@ _C.AUGMENTATION.CLAHE = 0.0  # probability of contrast-limited histogram equalis
 _C.AUGMENTATION.BRIGHTNESS = 0.5  # probability of a change of brightness and contrast
 _C.AUGMENTATION.GAMMA = 0.2  # probability of a change of gamma
 _C.AUGMENTATION.STAIN = 0.0  # probability of a change of each stain's strength in optical density (RGB images)
+_C.AUGMENTATION.STAIN_STRENGTH = 0.15  # each stain becomes weaker or stronger by at most this fraction
+_C.AUGMENTATION.STAINS = "he"  # which stains: 'he' (haematoxylin and eosin) or 'pas' (haematoxylin and PAS)
 
 # ---------------------------------------------------------------------------------------------------------------- model
 _C.MODEL = Cn()

@@ -4,7 +4,7 @@ import argparse
 import ast
 import difflib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,10 @@ from typing import Any
 import yaml
 from yacs.config import CfgNode
 
+from config.augmentation import AUGMENTATION_SETS
 from config.defaults import _C
+
+Entry = tuple[str, object, str]  # dotted key, value and where it was given
 
 
 class ConfigError(Exception):
@@ -70,10 +73,19 @@ def read_cfg(config_file: str = "", options: Sequence[str] = ()) -> tuple[CfgNod
     """The frozen config, and what is wrong in file and options; an option that is wrong keeps its default."""
     cfg = _C.clone()
     mistakes: list[str] = []
-    for key, value, origin in [*_read_file(config_file, mistakes), *_read_options(options, mistakes)]:
-        _set(cfg, key, value, origin, mistakes)
+    for entries in (_read_file(config_file, mistakes), _read_options(options, mistakes)):
+        _fill(cfg, entries, mistakes)
     cfg.freeze()
     return cfg, mistakes
+
+
+def _fill(cfg: CfgNode, entries: Iterable[Entry], mistakes: list[str]) -> None:
+    """Set options; a named set of augmentation comes before the keys beside it, which may differ from it."""
+    for key, value, origin in sorted(entries, key=lambda entry: entry[0] != "AUGMENTATION.SET"):
+        _set(cfg, key, value, origin, mistakes)
+        if key == "AUGMENTATION.SET":
+            for name, own in AUGMENTATION_SETS.get(cfg.AUGMENTATION.SET, {}).items():
+                cfg.AUGMENTATION[name] = own
 
 
 def all_keys(node: CfgNode, prefix: str = "") -> Iterator[tuple[str, object]]:
@@ -85,7 +97,7 @@ def all_keys(node: CfgNode, prefix: str = "") -> Iterator[tuple[str, object]]:
             yield prefix + name, value
 
 
-def _read_file(name: str, mistakes: list[str]) -> Iterator[tuple[str, object, str]]:
+def _read_file(name: str, mistakes: list[str]) -> Iterator[Entry]:
     if not name:
         return
     path = Path(name)
@@ -108,7 +120,7 @@ def _flatten(content: dict, prefix: str = "") -> Iterator[tuple[str, object]]:
             yield f"{prefix}{name}", value
 
 
-def _read_options(options: Sequence[str], mistakes: list[str]) -> Iterator[tuple[str, object, str]]:
+def _read_options(options: Sequence[str], mistakes: list[str]) -> Iterator[Entry]:
     if len(options) % 2:
         mistakes.append(f"options must come as KEY VALUE pairs; {options[-1]!r} has no partner")
     known = dict(all_keys(_C))

@@ -101,3 +101,9 @@ def test_the_choice_of_tissue_rules_is_what_can_be_built():
     assert len({type(detector) for detector in detectors}) == len(detectors)
     with pytest.raises(KeyError):
         build_tissue_rule(load_cfg(options=["TILES.TISSUE", "all"]))
+
+
+def test_the_choice_of_stains_is_the_table_of_stains():
+    from data.patches.transforms import STAINS_OD
+
+    assert sorted(CHOICES["AUGMENTATION.STAINS"]) == sorted(STAINS_OD)

@@ -9,14 +9,18 @@ from yacs.config import CfgNode
 
 from data.patches.dataset import Transform
 
-STAINS_OD = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11]], np.float32)  # haematoxylin, eosin (Ruifrok 2001)
+STAINS_OD = {  # optical density of each stain in red, green and blue, by the name in AUGMENTATION.STAINS
+    "he": np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11]], np.float32),  # Ruifrok and Johnston, 2001
+    "pas": np.array([[0.644, 0.717, 0.267], [0.175, 0.972, 0.155]], np.float32),  # Landini's plug-in for ImageJ
+}
 
 
 class StainJitter(A.ImageOnlyTransform):
-    """Change the strength of haematoxylin and eosin, and the rest, by up to `limit` each, in optical density."""
+    """Change the strength of two stains, and the rest, by up to `limit` each, in optical density."""
 
-    def __init__(self, limit: float = 0.15, p: float = 0.5):
+    def __init__(self, stains: np.ndarray, limit: float = 0.15, p: float = 0.5):
         super().__init__(p=p)
+        self.stains = stains
         self.limit = limit
 
     def get_params(self) -> dict[str, np.ndarray]:
@@ -25,15 +29,15 @@ class StainJitter(A.ImageOnlyTransform):
 
     def apply(self, img: np.ndarray, factors: np.ndarray, **params: object) -> np.ndarray:
         """Image (rows, columns, 3) uint8 with its stains made stronger or weaker."""
-        return scale_stains(img, factors)
+        return scale_stains(img, factors, self.stains)
 
 
-def scale_stains(image: np.ndarray, factors: np.ndarray) -> np.ndarray:
-    """Multiply the amounts of haematoxylin, eosin and of what neither explains by three factors; RGB uint8.
+def scale_stains(image: np.ndarray, factors: np.ndarray, stains_od: np.ndarray = STAINS_OD["he"]) -> np.ndarray:
+    """Multiply the amounts of two stains (2, 3) and of what neither explains by three factors; RGB uint8.
 
     Optical density is -log10 of the transmitted light; the unmixing is that of Ruifrok and Johnston, 2001.
     """
-    stains = STAINS_OD / np.linalg.norm(STAINS_OD, axis=1, keepdims=True)
+    stains = stains_od / np.linalg.norm(stains_od, axis=1, keepdims=True)
     rest = np.cross(*stains)
     basis = np.vstack([stains, rest / np.linalg.norm(rest)])
     density = -np.log10((image.astype(np.float32) + 1) / 256)
@@ -90,5 +94,5 @@ def _appearance(cfg: CfgNode) -> list[A.BasicTransform]:
     ]
     if colour:
         steps.append(A.HueSaturationValue(hue_shift_limit=10, sat_shift_limit=20, val_shift_limit=10, p=options.HSV))
-        steps.append(StainJitter(p=options.STAIN))
+        steps.append(StainJitter(STAINS_OD[options.STAINS], options.STAIN_STRENGTH, p=options.STAIN))
     return steps

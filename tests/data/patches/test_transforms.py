@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from data.patches.transforms import build_transform, scale_stains
+from data.patches.transforms import STAINS_OD, build_transform, scale_stains
 from tests.slides import make_cfg, noise
 
 GEOMETRY = ["FLIP", "ROTATE90", "AFFINE", "PERSPECTIVE", "DISTORTION"]
@@ -160,3 +160,28 @@ def test_one_factor_for_all_stains_scales_the_optical_density():
     image = np.array([[[180, 90, 150]]], np.uint8)
     expected = 256 * ((image + 1.0) / 256) ** 1.1 - 1
     assert np.abs(scale_stains(image, np.full(3, 1.1, np.float32)) - expected).max() <= 0.51
+
+
+@pytest.mark.parametrize("name", STAINS_OD)
+def test_a_factor_of_one_stain_changes_what_it_absorbs_and_nothing_else(name):
+    stains = STAINS_OD[name] / np.linalg.norm(STAINS_OD[name], axis=1, keepdims=True)
+    amounts = np.array([0.3, 0.2])
+    for number in range(2):
+        factors = np.ones(3, np.float32)
+        factors[number] = 1.3
+        before, after = (256 * 10 ** -(each @ stains) - 1 for each in (amounts, amounts * factors[:2]))
+        changed = scale_stains(np.rint(before).astype(np.uint8)[None, None], factors, STAINS_OD[name])
+        assert np.abs(changed - after).max() <= 1.5  # the input was rounded
+
+
+def test_stains_and_their_strength_come_from_the_config():
+    image, mask = shapes()
+    changes = {}
+    for stains, strength in (("he", 0.1), ("he", 0.4), ("pas", 0.4)):
+        options = {f"AUGMENTATION_{name}": float(name == "STAIN") for name in GEOMETRY + APPEARANCE}
+        cfg = make_cfg(AUGMENTATION_STAINS=stains, AUGMENTATION_STAIN_STRENGTH=strength, **options)
+        changed, same = build_transform(cfg)(image, mask, 3)
+        np.testing.assert_array_equal(same, mask)
+        changes[stains, strength] = changed.astype(int) - image
+    assert np.abs(changes["he", 0.1]).mean() < 0.5 * np.abs(changes["he", 0.4]).mean()
+    assert (changes["he", 0.4] != changes["pas", 0.4]).any()
