@@ -1,7 +1,7 @@
 """Sets of augmentation by name: a value for each key of AUGMENTATION that says how often or how much."""
 
 _GEOMETRY = ("FLIP", "ROTATE90", "AFFINE", "PERSPECTIVE", "DISTORTION")
-_APPEARANCE = ("NOISE", "BLUR", "HSV", "CLAHE", "BRIGHTNESS", "GAMMA", "STAIN")
+_APPEARANCE = ("NOISE", "BLUR", "HSV", "CLAHE", "BRIGHTNESS", "GAMMA", "STAIN", "CUTMIX")
 _NONE = dict.fromkeys([*_GEOMETRY, *_APPEARANCE], 0.0) | {
     "AFFINE_SCALE": 0.1,
     "AFFINE_SHIFT": 0.06,
@@ -22,5 +22,5 @@ AUGMENTATION_SETS: dict[str, dict[str, float]] = {
     | _SYMMETRY
     | dict.fromkeys(["NOISE", "BLUR", "GAMMA", "DISTORTION"], 0.4)
     | {"AFFINE": 0.9, "AFFINE_SCALE": 0.25, "AFFINE_SHIFT": 0.1, "AFFINE_DEGREES": 90.0, "PERSPECTIVE": 0.2}
-    | {"HSV": 0.5, "CLAHE": 0.1, "BRIGHTNESS": 0.6, "STAIN": 0.7, "STAIN_STRENGTH": 0.3},
+    | {"HSV": 0.5, "CLAHE": 0.1, "BRIGHTNESS": 0.6, "STAIN": 0.7, "STAIN_STRENGTH": 0.3, "CUTMIX": 0.2},
 }

@@ -76,6 +76,7 @@ _C.AUGMENTATION.GAMMA = 0.2  # probability of a change of gamma
 _C.AUGMENTATION.STAIN = 0.0  # probability of a change of each stain's strength in optical density (RGB images)
 _C.AUGMENTATION.STAIN_STRENGTH = 0.15  # each stain becomes weaker or stronger by at most this fraction
 _C.AUGMENTATION.STAINS = "he"  # which stains: 'he' (haematoxylin and eosin) or 'pas' (haematoxylin and PAS)
+_C.AUGMENTATION.CUTMIX = 0.0  # probability that a box of another patch, with its labels, is set into a patch
 
 # ---------------------------------------------------------------------------------------------------------------- model
 _C.MODEL = Cn()

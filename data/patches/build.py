@@ -130,7 +130,9 @@ def build_dataloaders(cfg: CfgNode, data: TrainingSet, fold_of: dict[str, int], 
     valid = data.of({case_id for case_id, own in fold_of.items() if own == fold})
     log.info("fold %d: %d patches to train on, %d to validate on", fold, len(train), len(valid))
     classes = len(cfg.DATASETS.CLASSES)
-    train_set = PatchDataset(train, data.mean, data.std, classes, build_transform(cfg), cfg.SEED + fold)
+    train_set = PatchDataset(
+        train, data.mean, data.std, classes, build_transform(cfg), cfg.SEED + fold, cfg.AUGMENTATION.CUTMIX
+    )
     valid_set = PatchDataset(valid, data.mean, data.std, classes)
     batch, workers, count = cfg.SOLVER.BATCH_SIZE, cfg.SOLVER.NUM_WORKERS, rank_count()
     batch = min(batch, len(train) // count * count)

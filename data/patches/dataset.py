@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from data.cases import Case
+from data.patches.cutmix import draw_box, paste
 from data.patches.grid import Box, Grid, whole
 from data.patches.scale import Scale
 from data.patches.statistics import PixelStatistics
@@ -20,6 +21,7 @@ from data.sources.labels import IGNORE, ScaledLabels
 from data.sources.opening import CaseReader
 from data.sources.source import ScaledSource, Source, SourceError
 
+CUTMIX = 1  # what tells its draws from others of the same sample
 Transform = Callable[[np.ndarray, np.ndarray, int], tuple[np.ndarray, np.ndarray]]
 
 
@@ -110,8 +112,9 @@ def list_patches(
 class PatchDataset:
     """Samples as (image, target) tensors, normalised, augmented if `transform` is given.
 
-    Image (C, *) float32; target (K, *) uint8, one channel a class with 0, 1 and IGNORE. What an epoch draws depends
-    on seed, epoch and place alone, so that any number of workers gives the same.
+    With the probability `cutmix` a sample gets a box of another one, augmented like it, with the labels there. Image
+    (C, *) float32; target (K, *) uint8, one channel a class with 0, 1 and IGNORE. What an epoch draws depends on seed,
+    epoch and place alone, so that any number of workers gives the same.
     """
 
     def __init__(
@@ -122,6 +125,7 @@ class PatchDataset:
         classes: int,
         transform: Transform | None = None,
         seed: int = 0,
+        cutmix: float = 0.0,
     ):
         self.samples = samples
         self.mean = np.asarray(mean, np.float32)
@@ -129,6 +133,7 @@ class PatchDataset:
         self.classes = classes
         self.transform = transform
         self.seed = seed
+        self.cutmix = cutmix
         self.epoch = 0
 
     @property
@@ -141,11 +146,23 @@ class PatchDataset:
         return len(self.samples)
 
     def __getitem__(self, place: int) -> tuple[torch.Tensor, torch.Tensor]:
+        image, mask = self._pair(place, [self.seed, self.epoch, place])
+        if self.cutmix:
+            image, mask = self._mixed((image, mask), [self.seed, self.epoch, place, CUTMIX])
+        return self._image_tensor(image), one_hot(mask, self.classes)
+
+    def _pair(self, place: int, draw: list[int]) -> tuple[np.ndarray, np.ndarray]:
         image, mask = self.samples[place].read()
         if self.transform:
-            draw = np.random.SeedSequence([self.seed, self.epoch, place]).generate_state(1)
-            image, mask = self.transform(image, mask, int(draw[0]))
-        return self._image_tensor(image), one_hot(mask, self.classes)
+            image, mask = self.transform(image, mask, int(np.random.SeedSequence(draw).generate_state(1)[0]))
+        return image, mask
+
+    def _mixed(self, pair: tuple[np.ndarray, np.ndarray], draw: list[int]) -> tuple[np.ndarray, np.ndarray]:
+        chance = np.random.default_rng(draw)
+        if chance.random() >= self.cutmix:
+            return pair
+        box = draw_box(pair[1].shape, chance)
+        return paste(pair, self._pair(int(chance.integers(len(self.samples))), draw), box)
 
     def _image_tensor(self, image: np.ndarray) -> torch.Tensor:
         normal = (image.astype(np.float32) / 255 - self.mean) / self.std
