@@ -42,6 +42,7 @@ _C.TILES = Cn()
 _C.TILES.REDUCTION = 4.0  # level-0 pixels per pixel of the network's image, along a side
 _C.TILES.SPACING_UM = 0.0  # pixel size of the network's image in um, in place of REDUCTION; 0: use REDUCTION
 _C.TILES.OVERLAP = 0  # pixels that neighbouring training tiles share at least
+_C.TILES.SHIFTED_GRID = False  # cut a second grid as well, half a step from the first; its folders end in _shifted
 _C.TILES.MIN_TISSUE = 0.05  # drop a tile with less tissue than this fraction of it, unless it is annotated; 0: keep all
 _C.TILES.TISSUE = "saturation"  # how tissue is told from glass: 'saturation', or 'otsu' (which rejects pen marks, too)
 _C.TILES.TISSUE_SATURATION = 20  # saturation: a pixel is tissue if its colour saturation (0 to 255) reaches this

@@ -80,6 +80,16 @@ class Grid:
         for start in itertools.product(*(self.starts(axis) for axis in range(len(self.shape)))):
             yield Box(start, self.patch)
 
+    def between(self) -> Iterator[Box]:
+        """Patches of a second grid, half a step from this one along every axis, in C order; none if it has one patch.
+
+        An axis with a single patch keeps it.
+        """
+        axes = [self.starts(axis) for axis in range(len(self.shape))]
+        if max(len(starts) for starts in axes) > 1:
+            middles = ([(a + b) // 2 for a, b in itertools.pairwise(starts)] or starts for starts in axes)
+            yield from (Box(start, self.patch) for start in itertools.product(*middles))
+
     def __len__(self) -> int:
         count = 1
         for axis in range(len(self.shape)):

@@ -58,16 +58,17 @@ class TileFolder:
     scale: Scale
     overlap_px: int = 0
     tissue: TissueRule = KEEP_ALL
+    has_shifted: bool = False
 
     @property
     def images(self) -> Path:
         """Folder of the image tiles and of the index."""
-        return self.root / f"images_{self.size}_{self.scale.suffix}"
+        return self._folder("images")
 
     @property
     def masks(self) -> Path:
         """Folder of the mask tiles."""
-        return self.root / f"masks_{self.size}_{self.scale.suffix}"
+        return self._folder("masks")
 
     @property
     def index(self) -> Path:
@@ -81,18 +82,29 @@ class TileFolder:
 
     def kept(self, case_id: str) -> Path:
         """Picture of a case's tissue and tiles."""
-        return self.root / f"tissue_{self.size}_{self.scale.suffix}" / f"{case_id}.jpg"
+        return self._folder("tissue") / f"{case_id}.jpg"
 
     def name(self, case_id: str, number: int) -> str:
         """File name of a tile."""
         between = "" if self.scale.reduction else "_"  # or the number would run into that of the microns
         return f"{case_id}_{number}{between}{self.scale.suffix}.png"
 
+    def grids(self, shape: tuple[int, ...]) -> Iterator[Iterator[tuple[int, Box]]]:
+        """Numbers and places of the tiles of an image of `shape`, grid by grid: one, or also the one between."""
+        grid = Grid(shape, (self.size,) * 2, (self.overlap_px,) * 2)
+        yield enumerate(grid)
+        if self.has_shifted:
+            yield enumerate(grid.between(), len(grid))
+
+    def _folder(self, kind: str) -> Path:
+        return self.root / f"{kind}_{self.size}_{self.scale.suffix}{'_shifted' * self.has_shifted}"
+
 
 def build_tile_folder(cfg: CfgNode) -> TileFolder:
     """The tile folder of a config."""
     root = Path(cfg.DATASETS.TRAIN_FOLDER)
-    return TileFolder(root, cfg.INPUT.SIZE_TRAIN, build_scale(cfg), cfg.TILES.OVERLAP, build_tissue_rule(cfg))
+    tiles, tissue = cfg.TILES, build_tissue_rule(cfg)
+    return TileFolder(root, cfg.INPUT.SIZE_TRAIN, build_scale(cfg), tiles.OVERLAP, tissue, tiles.SHIFTED_GRID)
 
 
 def start_tiles(folder: TileFolder) -> None:
@@ -151,16 +163,15 @@ class _Cutter:
 
     def _runs(self) -> Iterator[list[tuple[int, Box]]]:
         """Tiles that may be kept, in runs along a row of the grid: read at once, they cost fewer steps."""
-        grid = Grid(self.labels.shape, (self.folder.size,) * 2, (self.folder.overlap_px,) * 2)
-        wanted = filter(self._may_be_kept, enumerate(grid))
-        for _, row in groupby(wanted, key=lambda tile: tile[1].start[0]):
-            run: list[tuple[int, Box]] = []
-            for tile in row:
-                if run and (tile[0] > run[-1][0] + 1 or len(run) == RUN_TILES):
-                    yield run
-                    run = []
-                run.append(tile)
-            yield run
+        for grid in self.folder.grids(self.labels.shape):
+            for _, row in groupby(filter(self._may_be_kept, grid), key=lambda tile: tile[1].start[0]):
+                run: list[tuple[int, Box]] = []
+                for tile in row:
+                    if run and (tile[0] > run[-1][0] + 1 or len(run) == RUN_TILES):
+                        yield run
+                        run = []
+                    run.append(tile)
+                yield run
 
     def _may_be_kept(self, tile: tuple[int, Box]) -> bool:
         _, box = tile

@@ -155,3 +155,26 @@ def test_blocks_part_an_image_without_overlap(shape, size):
     for box in blocks(shape, size):
         hits[box.slices] += 1
     assert (hits == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("shape", "patch", "overlap", "starts"),
+    [
+        ((100,), (20,), (0,), [10, 30, 50, 70]),
+        ((100,), (40,), (10,), [15, 45]),  # of 0, 30, 60
+        ((50, 20), (20, 20), (0, 0), [(7, 0), (22, 0)]),  # of 0, 15, 30; one column
+        ((20, 20), (20, 20), (0, 0), []),
+        ((10,), (20,), (0,), []),
+    ],
+)
+def test_a_second_grid_lies_half_a_step_from_the_first(shape, patch, overlap, starts):
+    found = [box.start for box in Grid(shape, patch, overlap).between()]
+    assert found == [start if isinstance(start, tuple) else (start,) for start in starts]
+
+
+def test_a_second_grid_lies_inside_in_three_axes_and_in_order():
+    grid = Grid((33, 50, 41), (16, 20, 20), (3, 0, 5))
+    boxes = list(grid.between())
+    assert all(box == box.within(grid.shape) and box.size == grid.patch for box in boxes)
+    assert boxes == sorted(boxes, key=lambda box: box.start)
+    assert len(boxes) == np.prod([len(grid.starts(axis)) - 1 for axis in range(3)])

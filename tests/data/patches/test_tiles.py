@@ -8,7 +8,7 @@ from PIL import Image
 
 from data.cases import Case, list_cases
 from data.patches import tiles
-from data.patches.grid import whole
+from data.patches.grid import Box, Grid, whole
 from data.patches.otsu import OtsuDetector
 from data.patches.scale import Scale
 from data.patches.statistics import PixelStatistics
@@ -368,3 +368,31 @@ def test_cases_of_a_table_are_cut_with_their_group(tmp_path, slide):
     rows, spacing_um = cut_case(list_cases(cfg).cases[0], build_reader(cfg), folder, PixelStatistics())
     finish_tiles(folder, rows, describe_set(folder, ["object"], PixelStatistics(), {"a": spacing_um}))
     assert {row.group for row in read_tiles(folder)[0]} == {"007"}
+
+
+@pytest.mark.parametrize("shape", [SHAPE, (64, 213)], ids=["rows", "one row"])
+def test_a_second_grid_adds_tiles_between_the_first_in_folders_of_its_own(tmp_path, shape):
+    mask = disc(shape, (shape[0] // 2, 60), 25)
+    write_pyramid(tmp_path / "a.tif", blocky(shape))
+    plain, both = folder_of(tmp_path), folder_of(tmp_path, has_shifted=True)
+    rows, more = (cut(folder, tmp_path / "a.tif", mask) for folder in (plain, both))
+    assert both.images == tmp_path / "train/images_32_red2_shifted"
+    assert both.kept("a") == tmp_path / "train/tissue_32_red2_shifted/a.jpg"
+    assert [vars(row) for row in more[: len(rows)]] == [vars(row) for row in rows]
+    half = (shape[0] // 2, 106)
+    places = [box.start for box in Grid(half, (32, 32), (0, 0)).between()]
+    assert [(row.row_px, row.column_px) for row in more[len(rows) :]] == places
+    assert len(more) == len({row.tile for row in more}) == len(list(both.images.glob("*.png")))
+    assert len(list(plain.images.glob("*.png"))) == len(rows)
+    with open_source(tmp_path / "a.tif") as source:
+        image = ScaledSource(source, half).read(whole(half))
+    labels = ScaledLabels(RleLabels([encode_rle(mask)], shape), half, 1).read(whole(half))
+    for row in more:
+        place = Box((row.row_px, row.column_px), (32, 32)).slices
+        np.testing.assert_array_equal(load_image(both.images / row.tile), image[place])
+        np.testing.assert_array_equal(load_mask(both.masks / row.tile), labels[place])
+
+
+def test_the_config_asks_for_the_second_grid():
+    assert build_tile_folder(make_cfg(TILES_SHIFTED_GRID=True)).has_shifted
+    assert not build_tile_folder(make_cfg()).has_shifted
