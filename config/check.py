@@ -18,6 +18,7 @@ CHOICES = {
     "MODEL.ACTIVATION": ["sigmoid", "None"],
     "DATASETS.LAYOUT": ["slides", "pairs"],
     "TILES.TISSUE": ["saturation", "otsu"],
+    "SOLVER.SAMPLING": ["all", "foreground", "object_size", "area"],
     "AUGMENTATION.SET": ["", *AUGMENTATION_SETS],
     "AUGMENTATION.STAINS": ["he", "pas"],
     "SOLVER.CACHE": ["none", "memory", "disk"],
@@ -60,13 +61,20 @@ NOT_NEGATIVE = [
     "TEST.SIMPLIFY",
     "SOLVER.NUM_WORKERS",
     "SOLVER.PATIENCE",
+    "SOLVER.EPOCH_PATCHES",
     "SOLVER.CACHE_GB",
     "SOLVER.SAMPLES_EVERY",
     "SOLVER.WEIGHT_DECAY",
     "SOLVER.CHECKPOINT_MINUTES",
 ]
 POSITIVE = ["TILES.REDUCTION", "SOLVER.LR", "SOLVER.ENCODER_LR_FACTOR"]
-FRACTIONS = ["TILES.MIN_TISSUE", "TEST.TH", "AUGMENTATION.AFFINE_SHIFT", "AUGMENTATION.AFFINE_SCALE"] + [
+FRACTIONS = [
+    "SOLVER.SAMPLING_SHARE",
+    "TILES.MIN_TISSUE",
+    "TEST.TH",
+    "AUGMENTATION.AFFINE_SHIFT",
+    "AUGMENTATION.AFFINE_SCALE",
+] + [
     f"AUGMENTATION.{name}"
     for name in [
         "FLIP",

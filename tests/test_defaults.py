@@ -103,6 +103,12 @@ def test_the_choice_of_tissue_rules_is_what_can_be_built():
         build_tissue_rule(load_cfg(options=["TILES.TISSUE", "all"]))
 
 
+def test_the_choice_of_samplings_is_the_table_of_samplings():
+    from data.patches.sampling import SAMPLINGS
+
+    assert sorted(CHOICES["SOLVER.SAMPLING"]) == sorted(SAMPLINGS)
+
+
 def test_the_choice_of_stains_is_the_table_of_stains():
     from data.patches.transforms import STAINS_OD
 

@@ -12,6 +12,7 @@ from data.cases import Case, has_split
 from data.patches.cache import build_cache
 from data.patches.dataset import PatchDataset, Sample, TileSample, list_patches
 from data.patches.folds import NEVER, assign_folds, check_sides, listed_folds, reused_folds, validated_folds
+from data.patches.sampling import Content, build_contents, build_sampling
 from data.patches.scale import build_scale
 from data.patches.shares import SharedLoader
 from data.patches.statistics import PixelStatistics
@@ -33,7 +34,7 @@ class TrainingSet:
     """Samples of all usable cases and what prediction has to know of them: mean and std by channel, pixel size in um.
 
     `foreground` is the area of each case's objects in pixels of the network's image. A case of nothing but glass is
-    usable and has no samples.
+    usable and has no samples. `contents` is what each sample holds, by its name, where the sampling asks for it.
     """
 
     samples: Sequence[Sample]
@@ -42,6 +43,7 @@ class TrainingSet:
     spacing_um: float | None = None
     case_ids: frozenset[str] = frozenset()
     foreground: Mapping[str, float] = field(default_factory=dict)
+    contents: Mapping[str, Content] = field(default_factory=dict)
 
     def of(self, case_ids: set[str]) -> list[Sample]:
         """The samples of some cases."""
@@ -57,9 +59,11 @@ def build_training_set(cfg: CfgNode, cases: Sequence[Case], failures: Failures) 
     found = make(cfg, cases, failures)
     if not found.samples:
         raise NothingToLearnError("there is nothing to learn from: no tile or pair of any case can be used")
+    samples = build_cache(cfg, found.samples)
     return replace(
         found,
-        samples=build_cache(cfg, found.samples),
+        samples=samples,
+        contents=build_contents(cfg, samples),
         mean=cfg.INPUT.MEAN or found.mean,
         std=cfg.INPUT.STD or found.std,
     )
@@ -130,14 +134,16 @@ def build_dataloaders(cfg: CfgNode, data: TrainingSet, fold_of: dict[str, int], 
     valid = data.of({case_id for case_id, own in fold_of.items() if own == fold})
     log.info("fold %d: %d patches to train on, %d to validate on", fold, len(train), len(valid))
     classes = len(cfg.DATASETS.CLASSES)
-    train_set = PatchDataset(
-        train, data.mean, data.std, classes, build_transform(cfg), cfg.SEED + fold, cfg.AUGMENTATION.CUTMIX
-    )
+    transform, cutmix = build_transform(cfg), cfg.AUGMENTATION.CUTMIX
+    sampling = build_sampling(cfg, [data.contents.get(sample.name, Content()) for sample in train])
+    train_set = PatchDataset(train, data.mean, data.std, classes, transform, cfg.SEED + fold, cutmix, sampling)
     valid_set = PatchDataset(valid, data.mean, data.std, classes)
     batch, workers, count = cfg.SOLVER.BATCH_SIZE, cfg.SOLVER.NUM_WORKERS, rank_count()
-    batch = min(batch, len(train) // count * count)
+    batch = min(batch, len(train_set) // count * count)
     if batch == 0:
-        raise ValueError(f"fold {fold} has {len(train)} patches to train on, too few for {count} processes")
+        raise ValueError(
+            f"fold {fold} has {len(train_set)} patches an epoch to train on, too few for {count} processes"
+        )
     return DataLoaders(
         SharedLoader(train_set, batch, own_rank(), count, shuffle=True, num_workers=workers),
         SharedLoader(valid_set, batch, own_rank(), count, shuffle=False, num_workers=workers),

@@ -56,6 +56,10 @@ class CachedSample:
         image, mask = self.store.pair(self.place)
         return image.copy(), mask.copy()
 
+    def read_mask(self) -> np.ndarray:
+        """Class indices, the caller's own."""
+        return self.store.pair(self.place)[1].copy()
+
 
 def cache_samples(samples: Sequence[Sample], limit_bytes: int, folder: Path | None = None) -> list[Sample]:
     """The samples, as many of the first as `limit_bytes` have room for decoded in memory or in a file of `folder`.

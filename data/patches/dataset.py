@@ -39,6 +39,24 @@ class Sample(Protocol):
     def read(self) -> tuple[np.ndarray, np.ndarray]:
         """Image (rows, columns, channels) uint8 and class indices (rows, columns) uint8."""
 
+    def read_mask(self) -> np.ndarray:
+        """The class indices alone."""
+
+
+class Order(Protocol):
+    """Which samples an epoch draws, and how many."""
+
+    @property
+    def count(self) -> int:
+        """Draws of an epoch."""
+
+    @property
+    def favoured(self) -> np.ndarray:
+        """Weight of each sample in the draws that are not alike for all."""
+
+    def order(self, chance: np.random.Generator) -> list[int]:
+        """Places of the samples; the n-th repetition of one is place + n * samples."""
+
 
 @dataclass(frozen=True)
 class TileSample:
@@ -53,6 +71,13 @@ class TileSample:
         """Image and class indices; raises SourceError naming the file that cannot be read."""
         try:
             return load_image(self.image), load_mask(self.mask)
+        except OSError as error:
+            raise SourceError(f"tile {self.name} cannot be read: {error}") from error
+
+    def read_mask(self) -> np.ndarray:
+        """Class indices; raises SourceError naming the file that cannot be read."""
+        try:
+            return load_mask(self.mask)
         except OSError as error:
             raise SourceError(f"tile {self.name} cannot be read: {error}") from error
 
@@ -77,10 +102,18 @@ class PatchSample:
         with self.reader.open_both(self.case) as (source, labels):
             return self.cut(source, labels)
 
+    def read_mask(self) -> np.ndarray:
+        """Class indices; raises SourceError or RleError."""
+        with self.reader.open_both(self.case) as (_, labels):
+            return self.cut_mask(labels)
+
     def cut(self, source: Source, labels: Source) -> tuple[np.ndarray, np.ndarray]:
         """Image and class indices from the opened image and labels of the case."""
-        image = ScaledSource(source, self.shape).read(self.box)
-        return image, padded_mask(ScaledLabels(labels, self.shape, len(self.reader.classes)), self.box)
+        return ScaledSource(source, self.shape).read(self.box), self.cut_mask(labels)
+
+    def cut_mask(self, labels: Source) -> np.ndarray:
+        """Class indices from the opened labels of the case."""
+        return padded_mask(ScaledLabels(labels, self.shape, len(self.reader.classes)), self.box)
 
 
 def read_together(samples: Sequence[Sample]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -114,7 +147,7 @@ class PatchDataset:
 
     With the probability `cutmix` a sample gets a box of another one, augmented like it, with the labels there. Image
     (C, *) float32; target (K, *) uint8, one channel a class with 0, 1 and IGNORE. What an epoch draws depends on seed,
-    epoch and place alone, so that any number of workers gives the same.
+    epoch and place alone, so that any number of workers gives the same. Without `sampling` it draws each sample once.
     """
 
     def __init__(
@@ -126,6 +159,7 @@ class PatchDataset:
         transform: Transform | None = None,
         seed: int = 0,
         cutmix: float = 0.0,
+        sampling: Order | None = None,
     ):
         self.samples = samples
         self.mean = np.asarray(mean, np.float32)
@@ -134,16 +168,19 @@ class PatchDataset:
         self.transform = transform
         self.seed = seed
         self.cutmix = cutmix
+        self.sampling = sampling
         self.epoch = 0
 
     @property
     def fingerprint(self) -> str:
-        """What an epoch draws from, in short: equal for equal seeds, normalisations and names of samples."""
+        """What an epoch draws from, in short: equal for equal seeds, normalisations, names and weights of samples."""
         content = [self.seed, self.mean.tolist(), self.std.tolist(), [sample.name for sample in self.samples]]
+        if self.sampling:
+            content.append(self.sampling.favoured.tolist())
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
     def __len__(self) -> int:
-        return len(self.samples)
+        return self.sampling.count if self.sampling else len(self.samples)
 
     def __getitem__(self, place: int) -> tuple[torch.Tensor, torch.Tensor]:
         image, mask = self._pair(place, [self.seed, self.epoch, place])
@@ -152,7 +189,7 @@ class PatchDataset:
         return self._image_tensor(image), one_hot(mask, self.classes)
 
     def _pair(self, place: int, draw: list[int]) -> tuple[np.ndarray, np.ndarray]:
-        image, mask = self.samples[place].read()
+        image, mask = self.samples[place % len(self.samples)].read()
         if self.transform:
             image, mask = self.transform(image, mask, int(np.random.SeedSequence(draw).generate_state(1)[0]))
         return image, mask

@@ -45,4 +45,4 @@ class SharedLoader(PatchLoader):
 
     def names_of(self, batch: int) -> list[str]:
         """Names of the samples of a whole batch, those of the other processes too."""
-        return [self.dataset.samples[place].name for place in self.order[batch * self.batch : (batch + 1) * self.batch]]
+        return self._names(self.order[batch * self.batch : (batch + 1) * self.batch])

@@ -42,6 +42,8 @@ class Net(nn.Module):
 class Patches:
     """Patches that are drawn anew from seed, epoch and place."""
 
+    sampling = None
+
     def __init__(self, count, seed=3):
         self.samples = [SimpleNamespace(name=f"p{number}") for number in range(count)]
         self.seed, self.epoch = seed, 0

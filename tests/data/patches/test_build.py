@@ -257,3 +257,39 @@ def test_a_slide_of_glass_has_no_samples_but_a_fold_and_one_that_was_not_cut_is_
     folds = build_folds(cfg, cases[:-1], data)
     assert folds["e"] == 0
     assert sorted(folds[name] for name in NAMES) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("name", ["foreground", "object_size", "area"])
+@pytest.mark.parametrize("cache", ["none", "memory"])
+def test_sampling_favours_patches_of_pairs_by_their_masks(tmp_path, name, cache):
+    cfg = pairs_cfg(tmp_path, SOLVER_SAMPLING=name, SOLVER_CACHE=cache, SOLVER_EPOCH_PATCHES=30)
+    mask = np.zeros((64, 96), np.uint8)
+    mask[40:50, 40:50] = 1
+    for each in NAMES:
+        Image.fromarray(mask).save(tmp_path / "masks" / f"{each}.png")
+    data, fold_of = training_set(cfg)
+    loader = build_dataloaders(cfg, data, fold_of, 0).train
+    assert len(loader) == 6
+    targets = torch.cat([target for _, target in loader])
+    share = float(targets.flatten(1).eq(1).any(1).float().mean())
+    assert share == pytest.approx(0.5 if name == "foreground" else 0.5 + 0.5 / 6, abs=0.1)
+    names = [each for batch in range(6) for each in loader.names_of(batch)]
+    held = {sample.name: bool((sample.read()[1] == 1).any()) for sample in loader.dataset.samples}
+    assert sum(held[each] for each in names) / 30 == pytest.approx(share, abs=0.1)
+
+
+def test_sampling_favours_tiles_by_their_masks_and_is_part_of_what_is_trained_on(tmp_path):
+    cfg = slides_cfg(tmp_path, SOLVER_BATCH_SIZE=2, SOLVER_NUM_WORKERS=0, SOLVER_N_FOLDS=2)
+    cfgs = [cfg, *(make_same(cfg, ["SOLVER.SAMPLING", name]) for name in ("foreground", "area"))]
+    found = set()
+    for each in cfgs:
+        data, fold_of = training_set(each)
+        found.add(build_dataloaders(each, data, fold_of, 0).train.dataset.fingerprint)
+    assert len(found) == 3
+
+
+def make_same(cfg, options):
+    other = cfg.clone()
+    other.defrost()
+    other.merge_from_list(options)
+    return other

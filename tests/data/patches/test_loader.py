@@ -10,6 +10,8 @@ from data.patches.loader import PatchLoader
 class Numbers:
     """Samples that are their own places."""
 
+    sampling = None
+
     def __init__(self, count=10, seed=1):
         self.samples = [SimpleNamespace(name=f"p{number}") for number in range(count)]
         self.seed, self.epoch = seed, 0
