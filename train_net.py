@@ -15,7 +15,7 @@ import numpy as np
 from yacs.config import CfgNode
 
 from config import ConfigError, config_mistakes, parse_args, read_cfg
-from config.check import check_cfg, label_options
+from config.check import check_cfg, label_options, learns_from_tiles
 from config.load import all_keys
 from config.resume import STATES, choose_run
 from config.run import ALL_GOOD, SOME_FAILED, exit_code, print_result, script, start_log, start_run
@@ -55,7 +55,7 @@ def main(argv: Sequence[str]) -> int:
     about = "Train a network by folds and tune its threshold on whole cases out of fold."
     args = parse_args(argv, about, resumable=True)
     cfg, mistakes = read_cfg(args.config_file, args.options)
-    tiles = ["DATASETS.TRAIN_FOLDER"] * (cfg.DATASETS.LAYOUT == "slides")
+    tiles = ["DATASETS.TRAIN_FOLDER"] * learns_from_tiles(cfg)
     paths = ["DATASETS.WSI_FOLDER", "DATASETS.ID_CSV", "DATASETS.FOLDS_CSV", *tiles, *label_options(cfg)]
     check_cfg(cfg, paths, mistakes)
     with config_mistakes():

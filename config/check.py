@@ -18,6 +18,7 @@ CHOICES = {
     "MODEL.ACTIVATION": ["sigmoid", "None"],
     "DATASETS.LAYOUT": ["slides", "pairs"],
     "TILES.TISSUE": ["saturation", "otsu"],
+    "INPUT.FROM": ["tiles", "crops"],
     "SOLVER.SAMPLING": ["all", "foreground", "object_size", "area"],
     "AUGMENTATION.SET": ["", *AUGMENTATION_SETS],
     "AUGMENTATION.STAINS": ["he", "pas"],
@@ -50,6 +51,7 @@ AT_LEAST_ONE = [
     "TEST.OVERLAY_PX",
 ]
 NOT_NEGATIVE = [
+    "INPUT.CROP_SCALE",
     "TILES.OVERLAP",
     "TEST.OVERLAP",
     "TILES.SPACING_UM",
@@ -122,6 +124,11 @@ def label_options(cfg: CfgNode) -> list[str]:
     if cfg.DATASETS.LAYOUT != "slides":
         return ["DATASETS.LABELS_COCO"] * bool(cfg.DATASETS.LABELS_COCO)
     return [key for key in LABEL_FILES if get(cfg, key)] or ["DATASETS.LABELS_CSV"]
+
+
+def learns_from_tiles(cfg: CfgNode) -> bool:
+    """Whether training needs the tiles of tiles_creator.py."""
+    return cfg.DATASETS.LAYOUT == "slides" and cfg.INPUT.FROM == "tiles"
 
 
 def get(cfg: CfgNode, key: str) -> Any:
@@ -212,6 +219,8 @@ def _training(cfg: CfgNode) -> Iterator[str]:
         yield f"DATASETS.GROUP_BY is {data.GROUP_BY!r}, but DATASETS.ID_CSV, which would have that column, is empty"
     if cfg.SOLVER.BATCH_SIZE == 1 and cfg.MODEL.ARCHITECTURE.startswith("UneXt"):
         yield "SOLVER.BATCH_SIZE is 1; UneXt normalises over a batch of at least 2"
+    if cfg.INPUT.FROM == "crops" and cfg.SOLVER.CACHE != "none":
+        yield f"SOLVER.CACHE is {cfg.SOLVER.CACHE!r}, but INPUT.FROM 'crops' reads other pixels each time; set 'none'"
     folds = len(data.FOLD_GROUPS) or cfg.SOLVER.N_FOLDS
     if not data.FOLDS_CSV and not all(fold in range(folds) for fold in cfg.SOLVER.FOLDS):
         yield f"SOLVER.FOLDS is {cfg.SOLVER.FOLDS}; folds run from 0 to {folds - 1}"

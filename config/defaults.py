@@ -54,6 +54,10 @@ _C.TILES.TISSUE_PX = 1024  # longest side in pixels of the picture on which tiss
 # ---------------------------------------------------------------------------------------------------------------- input
 _C.INPUT = Cn()
 _C.INPUT.SIZE_TRAIN = 256  # side of a training tile in pixels; a multiple of 32
+_C.INPUT.FROM = (
+    "tiles"  # slides: cut 'tiles', or random 'crops' that need none; pairs: patches of a grid, or such crops
+)
+_C.INPUT.CROP_SCALE = 0.0  # crops are drawn up to this fraction larger or smaller than the network's scale
 _C.INPUT.MEAN = []  # mean by channel, 0 to 1; empty: that of the training tiles
 _C.INPUT.STD = []  # standard deviation by channel, 0 to 1; empty: that of the training tiles
 

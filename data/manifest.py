@@ -57,7 +57,7 @@ def build_manifest(
 def build_training_manifest(cfg: CfgNode, cases: Sequence[Case], failures: Failures) -> list[Entry]:
     """Entries of all that is trained with, tiles and weights too; raises ValueError for one image in two groups."""
     more = []
-    if cfg.DATASETS.LAYOUT == "slides":
+    if cfg.DATASETS.LAYOUT == "slides" and cfg.INPUT.FROM == "tiles":
         tiles = build_tile_folder(cfg)
         more += [DataFile("tiles", tiles.images), DataFile("tiles", tiles.masks)]
     if Path(cfg.MODEL.ENCODER_WEIGHTS).is_file():

@@ -10,16 +10,19 @@ from yacs.config import CfgNode
 
 from data.cases import Case, has_split
 from data.patches.cache import build_cache
-from data.patches.dataset import PatchDataset, Sample, TileSample, list_patches
+from data.patches.crops import Cropping, CropSample, list_crops
+from data.patches.dataset import PatchDataset, Sample, TileSample, list_patches, read_whole
 from data.patches.folds import NEVER, assign_folds, check_sides, listed_folds, reused_folds, validated_folds
 from data.patches.sampling import Content, build_contents, build_sampling
 from data.patches.scale import build_scale
 from data.patches.shares import SharedLoader
 from data.patches.statistics import PixelStatistics
-from data.patches.tiles import build_tile_folder, read_tiles
+from data.patches.tiles import agreed_spacing, build_tile_folder, read_tiles
 from data.patches.transforms import build_transform
+from data.sources.kept_open import KeptOpen
 from data.sources.opening import build_reader
 from utils.failures import Failure, Failures
+from utils.progress import track
 from utils.ranks import own_rank, rank_count
 
 log = logging.getLogger(__name__)
@@ -55,7 +58,8 @@ def build_training_set(cfg: CfgNode, cases: Sequence[Case], failures: Failures) 
 
     Raises NothingToLearnError where no sample is left.
     """
-    make = {"slides": _tiles, "pairs": _patches}[cfg.DATASETS.LAYOUT]
+    of_layout = {"slides": _tiles, "pairs": _patches}[cfg.DATASETS.LAYOUT]
+    make = _crops if cfg.INPUT.FROM == "crops" else of_layout
     found = make(cfg, cases, failures)
     if not found.samples:
         raise NothingToLearnError("there is nothing to learn from: no tile or pair of any case can be used")
@@ -63,7 +67,7 @@ def build_training_set(cfg: CfgNode, cases: Sequence[Case], failures: Failures) 
     return replace(
         found,
         samples=samples,
-        contents=build_contents(cfg, samples),
+        contents=found.contents or build_contents(cfg, samples),
         mean=cfg.INPUT.MEAN or found.mean,
         std=cfg.INPUT.STD or found.std,
     )
@@ -102,6 +106,24 @@ def _patches(cfg: CfgNode, cases: Sequence[Case], failures: Failures) -> Trainin
     return TrainingSet(samples, statistics.mean, statistics.std, cfg.TILES.SPACING_UM or None, ids, foreground)
 
 
+def _crops(cfg: CfgNode, cases: Sequence[Case], failures: Failures) -> TrainingSet:
+    reader, folder, statistics = build_reader(cfg), build_tile_folder(cfg), PixelStatistics()
+    opened = KeptOpen(reader)
+    samples: list[CropSample] = []
+    spacings: dict[str, float | None] = {}
+    for case in track(cases, "cases", len(cases)):
+        with failures.guard(case.id, case.image.name):
+            own, spacings[case.id] = list_crops(case, reader, opened, folder, statistics)
+            samples += own
+    foreground = dict.fromkeys(spacings, 0.0)
+    for sample in samples:
+        foreground[sample.case_id] += sample.content.area
+    spacing_um = agreed_spacing(folder.scale, spacings)
+    contents = {sample.name: sample.content for sample in samples}
+    ids = frozenset(spacings)
+    return TrainingSet(samples, statistics.mean, statistics.std, spacing_um, ids, foreground, contents)
+
+
 def build_folds(cfg: CfgNode, cases: Sequence[Case], data: TrainingSet) -> dict[str, int]:
     """Fold of each case id, or NEVER: by FOLDS_CSV, the split 'valid' of ID_CSV, FOLD_GROUPS or, without these, drawn.
 
@@ -136,7 +158,8 @@ def build_dataloaders(cfg: CfgNode, data: TrainingSet, fold_of: dict[str, int], 
     classes = len(cfg.DATASETS.CLASSES)
     transform, cutmix = build_transform(cfg), cfg.AUGMENTATION.CUTMIX
     sampling = build_sampling(cfg, [data.contents.get(sample.name, Content()) for sample in train])
-    train_set = PatchDataset(train, data.mean, data.std, classes, transform, cfg.SEED + fold, cutmix, sampling)
+    read = Cropping(cfg.INPUT.CROP_SCALE) if cfg.INPUT.FROM == "crops" else read_whole
+    train_set = PatchDataset(train, data.mean, data.std, classes, transform, cfg.SEED + fold, cutmix, sampling, read)
     valid_set = PatchDataset(valid, data.mean, data.std, classes)
     batch, workers, count = cfg.SOLVER.BATCH_SIZE, cfg.SOLVER.NUM_WORKERS, rank_count()
     batch = min(batch, len(train_set) // count * count)

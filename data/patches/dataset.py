@@ -17,6 +17,7 @@ from data.patches.grid import Box, Grid, whole
 from data.patches.scale import Scale
 from data.patches.statistics import PixelStatistics
 from data.patches.tiles import load_image, load_mask, padded_mask
+from data.sources.kept_open import KeptOpen
 from data.sources.labels import IGNORE, ScaledLabels
 from data.sources.opening import CaseReader
 from data.sources.source import ScaledSource, Source, SourceError
@@ -90,7 +91,7 @@ class PatchSample:
     case: Case
     box: Box
     shape: tuple[int, ...]
-    reader: CaseReader
+    reader: CaseReader | KeptOpen
 
     @property
     def case_id(self) -> str:
@@ -114,6 +115,11 @@ class PatchSample:
     def cut_mask(self, labels: Source) -> np.ndarray:
         """Class indices from the opened labels of the case."""
         return padded_mask(ScaledLabels(labels, self.shape, len(self.reader.classes)), self.box)
+
+
+def read_whole(sample: Sample, draw: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Image and class indices of a sample as it lies, whatever was drawn."""
+    return sample.read()
 
 
 def read_together(samples: Sequence[Sample]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -148,6 +154,7 @@ class PatchDataset:
     With the probability `cutmix` a sample gets a box of another one, augmented like it, with the labels there. Image
     (C, *) float32; target (K, *) uint8, one channel a class with 0, 1 and IGNORE. What an epoch draws depends on seed,
     epoch and place alone, so that any number of workers gives the same. Without `sampling` it draws each sample once.
+    `read` gives image and class indices of a sample; a crop of it may depend on the numbers of the draw.
     """
 
     def __init__(
@@ -160,6 +167,7 @@ class PatchDataset:
         seed: int = 0,
         cutmix: float = 0.0,
         sampling: Order | None = None,
+        read: Callable[[Sample, Sequence[int]], tuple[np.ndarray, np.ndarray]] = read_whole,
     ):
         self.samples = samples
         self.mean = np.asarray(mean, np.float32)
@@ -169,6 +177,7 @@ class PatchDataset:
         self.seed = seed
         self.cutmix = cutmix
         self.sampling = sampling
+        self.read = read
         self.epoch = 0
 
     @property
@@ -189,7 +198,7 @@ class PatchDataset:
         return self._image_tensor(image), one_hot(mask, self.classes)
 
     def _pair(self, place: int, draw: list[int]) -> tuple[np.ndarray, np.ndarray]:
-        image, mask = self.samples[place % len(self.samples)].read()
+        image, mask = self.read(self.samples[place % len(self.samples)], draw)
         if self.transform:
             image, mask = self.transform(image, mask, int(np.random.SeedSequence(draw).generate_state(1)[0]))
         return image, mask

@@ -282,22 +282,24 @@ def load_mask(path: Path) -> np.ndarray:
 def describe_set(
     folder: TileFolder, classes: list[str], statistics: PixelStatistics, spacings: Mapping[str, float | None]
 ) -> dict[str, object]:
-    """The card of a tile set, from the pixel size in um of each case that was cut.
-
-    The set's pixel size is that of all cases, or None where one is unknown or they differ by over 5 %.
-    """
-    known = [um for um in spacings.values() if um is not None]
-    agree = len(known) == len(spacings) > 0 and max(known) <= 1.05 * min(known)
-    if known and not (agree or folder.scale.spacing_um):
-        sizes = f"pixel sizes from {min(known):.3g} to {max(known):.3g} um" + " and unknown" * (
-            len(known) < len(spacings)
-        )
-        log.warning("the tiles have %s; to cut all at one, set TILES.SPACING_UM (for example 2.0)", sizes)
+    """The card of a tile set, from the pixel size in um of each case that was cut."""
     return {
         "cases": list(spacings),
         "classes": classes,
         "size": folder.size,
-        "spacing_um": folder.scale.spacing_um or (round(float(np.median(known)), 4) if agree else None),
+        "spacing_um": agreed_spacing(folder.scale, spacings),
         "mean": statistics.mean,
         "std": statistics.std,
     }
+
+
+def agreed_spacing(scale: Scale, spacings: Mapping[str, float | None]) -> float | None:
+    """The pixel size in um of all cases, or None where one is unknown or they differ by over 5 %."""
+    known = [um for um in spacings.values() if um is not None]
+    agree = len(known) == len(spacings) > 0 and max(known) <= 1.05 * min(known)
+    if known and not (agree or scale.spacing_um):
+        sizes = f"pixel sizes from {min(known):.3g} to {max(known):.3g} um" + " and unknown" * (
+            len(known) < len(spacings)
+        )
+        log.warning("the tiles have %s; to cut all at one, set TILES.SPACING_UM (for example 2.0)", sizes)
+    return scale.spacing_um or (round(float(np.median(known)), 4) if agree else None)
