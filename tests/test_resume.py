@@ -165,3 +165,23 @@ def test_maps_that_are_whole_are_not_predicted_again(whole):
     assert "patches to train on" not in log.read_text()
     assert kept.stat().st_ino == before
     assert hashes(again) == hashes(run)
+
+
+@pytest.mark.slow
+def test_a_run_of_drawn_crops_and_mixed_boxes_ends_with_the_same_bytes(whole):
+    drawn = {
+        "INPUT__FROM": "crops",
+        "INPUT__CROP_SCALE": 0.3,
+        "AUGMENTATION__SET": "heavy",
+        "AUGMENTATION__CUTMIX": 0.5,
+        "SOLVER__SAMPLING": "object_size",
+        "SOLVER__EPOCH_PATCHES": 13,
+    }
+    log = whole / "drawn.txt"
+    assert call(words(whole, "drawn", **drawn), log) == 0, log.read_text()
+    for resume, batch, workers in ([], 5, 0), (["--resume"], 6, 2):
+        argv = words(whole, "drawn_killed", *resume, SOLVER__NUM_WORKERS=workers, **drawn)
+        assert call(argv, log, batch, 0.02) == -signal.SIGKILL, log.read_text()
+    assert call(words(whole, "drawn_killed", "--resume", **drawn), log) == 0, log.read_text()
+    assert hashes(whole / "runs" / "drawn_killed") == hashes(whole / "runs" / "drawn")
+    assert hashes(whole / "runs" / "drawn") != hashes(whole / "runs" / "whole")

@@ -49,10 +49,13 @@ def by_foreground(contents: Sequence[Content]) -> np.ndarray:
 
 
 def by_object_size(contents: Sequence[Content]) -> np.ndarray:
-    """Weights with which every size is drawn equally often, from one power of two pixels to the next."""
+    """Weights that make sizes alike: an octave of sizes, 2**n to 2**(n + 1) pixels, has the square root of its objects.
+
+    Between no change and equal shares, with which a set of few objects would be drawn mostly for its rarest ones.
+    """
     octaves = [[int(math.log2(area)) for area in content.objects] for content in contents]
     count = Counter(itertools.chain(*octaves))
-    return np.array([sum(1 / count[octave] for octave in own) for own in octaves])
+    return np.array([sum(count[octave] ** -0.5 for octave in own) for own in octaves])
 
 
 def by_area(contents: Sequence[Content]) -> np.ndarray:

@@ -56,8 +56,8 @@ def test_objects_are_measured_in_any_number_of_axes():
 def test_weights_by_hand():
     assert by_foreground(CONTENTS).tolist() == [0] * 6 + [1] * 4
     assert by_area(CONTENTS).tolist() == [0] * 6 + [40, 1000, 1100, 7]
-    contents = [Content(80, (40, 33)), Content(1000, (1000,)), Content(50, (50,)), Content()]
-    assert by_object_size(contents) == pytest.approx([2 / 3, 1, 1 / 3, 0])  # 33, 40 and 50 lie in [32, 64)
+    contents = [Content(73, (40, 33)), Content(1000, (1000,)), Content(50, (50,)), Content()]
+    assert by_object_size(contents) == pytest.approx([2 / 3**0.5, 1, 1 / 3**0.5, 0])  # 33, 40 and 50 lie in [32, 64)
 
 
 @pytest.mark.parametrize("count", [1, 7, 10, 23, 1000])
