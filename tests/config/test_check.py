@@ -11,6 +11,7 @@ from config.check import (
     check_cfg,
     get,
     label_options,
+    learns_from_tiles,
 )
 
 
@@ -175,3 +176,19 @@ def test_a_folder_option_must_name_a_folder(tmp_path):
 def test_options_that_contradict_each_other_are_told(options, words):
     with pytest.raises(ConfigError, match=words):
         check_cfg(load_cfg("", options))
+
+
+@pytest.mark.parametrize("cache", ["memory", "disk"])
+def test_crops_cannot_be_cached(cache):
+    (mistake,) = mistakes("INPUT.FROM", "crops", "SOLVER.CACHE", cache)
+    assert mistake.startswith(f"SOLVER.CACHE is {cache!r}")
+    assert mistakes("INPUT.FROM", "crops") == mistakes("SOLVER.CACHE", cache) == []
+
+
+def test_only_slides_that_are_not_cropped_are_learnt_from_tiles():
+    found = {
+        (layout, source): learns_from_tiles(load_cfg(options=["DATASETS.LAYOUT", layout, "INPUT.FROM", source]))
+        for layout in CHOICES["DATASETS.LAYOUT"]
+        for source in CHOICES["INPUT.FROM"]
+    }
+    assert [kind for kind, needed in found.items() if needed] == [("slides", "tiles")]
