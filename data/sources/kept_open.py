@@ -1,6 +1,7 @@
 """Cases that stay open between reads."""
 
 import os
+import weakref
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
@@ -9,16 +10,18 @@ from data.sources.opening import CaseReader
 from data.sources.source import Source
 
 CASES = 8  # each keeps what was decoded last of it
+Kept = dict[str, tuple[ExitStack, Source, Source]]
 
 
 class KeptOpen:
-    """A reader that keeps the cases it opened last open, for one thread; each process opens its own."""
+    """A reader that keeps the cases it opened last open while it lives, for one thread; each process opens its own."""
 
     def __init__(self, reader: CaseReader, limit: int = CASES):
         self.reader = reader
         self.limit = limit
         self._process = 0
-        self._kept: dict[str, tuple[ExitStack, Source, Source]] = {}
+        self._kept: Kept = {}
+        weakref.finalize(self, _close_all, self._kept)
 
     @property
     def classes(self) -> list[str]:
@@ -33,19 +36,20 @@ class KeptOpen:
             self._process = os.getpid()
         if case.id not in self._kept:
             while len(self._kept) >= self.limit:
-                self._close(next(iter(self._kept)))
+                self._kept.pop(next(iter(self._kept)))[0].close()
             self._kept[case.id] = self._open(case)
         self._kept[case.id] = self._kept.pop(case.id)
         yield self._kept[case.id][1:]
 
     def close(self) -> None:
         """Close all cases."""
-        for case_id in list(self._kept):
-            self._close(case_id)
+        _close_all(self._kept)
 
     def _open(self, case: Case) -> tuple[ExitStack, Source, Source]:
         stack = ExitStack()
         return (stack, *stack.enter_context(self.reader.open_both(case)))
 
-    def _close(self, case_id: str) -> None:
-        self._kept.pop(case_id)[0].close()
+
+def _close_all(kept: Kept) -> None:
+    while kept:
+        kept.popitem()[1][0].close()

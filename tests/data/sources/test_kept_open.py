@@ -1,3 +1,4 @@
+import gc
 import os
 
 import numpy as np
@@ -60,7 +61,16 @@ def test_a_case_is_opened_once_and_reads_the_same_each_time(cases):
             assert labels.sum() == 64
     assert counting.opened == ["0", "1", "2"]
     kept.close()
-    assert counting.closed == ["0", "1", "2"]
+    assert sorted(counting.closed) == ["0", "1", "2"]
+
+
+def test_what_is_open_is_closed_with_the_reader(cases):
+    counting = Counting()
+    kept = KeptOpen(counting)
+    read(kept, cases[0])
+    del kept
+    gc.collect()
+    assert counting.closed == ["0"]
 
 
 def test_the_case_used_longest_ago_is_closed_where_too_many_are_open(cases):
