@@ -106,11 +106,11 @@ def predict_cases(
     from data.sources.opening import build_reader
     from data.stitching.case import build_inference, open_cases
     from data.writers.products import build_products
-    from model.predictor import Predictor
+    from model.predictor import build_predictor
     from utils.progress import track
     from utils.threads import Beside
 
-    card, reader, predictor = members[0].card, build_reader(cfg), Predictor(members, cfg.TEST.TTA)
+    card, reader, predictor = members[0].card, build_reader(cfg), build_predictor(cfg, members)
     inference = build_inference(cfg, Scale(card.reduction, card.spacing_um or 0.0))
     finish = Finish(cfg, reader, threshold, results, build_products(cfg), failures)
     opened_cases = open_cases(cases, reader, inference, results.root)

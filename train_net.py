@@ -263,9 +263,9 @@ def last_epoch_path(run: Path, fold: int) -> Path:
 
 def load_predictor(cfg: CfgNode, run: Path, fold: int) -> "Predictor":
     """The best network of a fold, to predict with."""
-    from model.predictor import Predictor, load_member
+    from model.predictor import build_predictor, load_member
 
-    return Predictor([load_member(cfg, weights_path(run, fold))], cfg.TEST.TTA)
+    return build_predictor(cfg, [load_member(cfg, weights_path(run, fold))])
 
 
 def evaluate(

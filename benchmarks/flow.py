@@ -23,7 +23,7 @@ from data.stitching.case import build_inference, predict_case
 from data.stitching.sliding_window import Predict
 from data.writers.products import CaseMask, Products
 from data.writers.results import Results
-from model.predictor import Predictor
+from model.predictor import Predictor, build_predictor
 from utils.threads import Ahead
 
 ENOUGH_PX = 2e7  # of patches in the bare loop; of more, equally spaced ones stand for all
@@ -95,7 +95,7 @@ def scale_of(predict: Predictor) -> Scale:
 def load_predict(cfg: CfgNode) -> tuple[Predictor, float]:
     """The networks of a config as one callable, and their threshold."""
     members, threshold = test_net.load_networks(cfg)
-    return Predictor(members, cfg.TEST.TTA), threshold
+    return build_predictor(cfg, members), threshold
 
 
 def predict_and_write(cfg: CfgNode, case: Case, noted: Noted, threshold: float, results: Results) -> None:

@@ -209,6 +209,9 @@ def _lists(cfg: CfgNode) -> Iterator[str]:
         elif not all(isinstance(value, (int, float)) and (value > 0 or key == "MEAN") for value in cfg.INPUT[key]):
             yield f"INPUT.{key} is {cfg.INPUT[key]}; it must be numbers from 0 to 1, such as [0.7, 0.5, 0.6]"
     yield from _fold_groups(data.FOLD_GROUPS)
+    scales = cfg.TEST.TTA_SCALES
+    if not scales or not all(isinstance(each, (int, float)) and 0.25 <= each <= 4 for each in scales):
+        yield f"TEST.TTA_SCALES is {scales}; it must be factors from 0.25 to 4, such as [1.0, 0.8, 1.25]"
 
 
 def _training(cfg: CfgNode) -> Iterator[str]:

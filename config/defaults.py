@@ -127,6 +127,7 @@ _C.TEST.OVERLAP = 64  # pixels that neighbouring patches share and blend at leas
 _C.TEST.BATCH_SIZE = 1  # patches of equal size a forward pass at most; on a GPU 4 or more fill it better
 _C.TEST.ENGINE = "auto"  # 'torch', 'bf16', 'fp16', 'compile', 'onnx' or 'openvino'; 'auto': as weights and machine suit
 _C.TEST.TTA = "none"  # average over 'none', 'flips' (4 forwards) or 'dihedral' (flips and quarter turns, 8)
+_C.TEST.TTA_SCALES = [1.0]  # average over patches resampled by these factors, [1.0, 0.8, 1.25]; each costs its area
 _C.TEST.MIN_OBJECT = 0  # remove objects of fewer pixels of the network's image; 0: keep all
 _C.TEST.MAX_HOLE = 0  # fill holes of at most this many pixels of the network's image; 0: none
 _C.TEST.OVERLAY_PX = 1600  # longest side of the overlay and preview pictures in pixels

@@ -1,7 +1,7 @@
 """From raw patches to probabilities: networks with their own normalisation, averaged, over flips and turns."""
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +10,7 @@ import numpy as np
 from yacs.config import CfgNode
 
 from model.card import ModelCard, build_card
+from utils.resample import axis_weights, resample
 
 if TYPE_CHECKING:
     from torch import nn
@@ -22,6 +23,7 @@ SUFFIXES = {
     "openvino": ONNX_SUFFIXES,
 }  # by TEST.ENGINE
 
+SIDE = 32  # sides of what a network sees are multiples of it
 Network = Callable[[np.ndarray], np.ndarray]  # (N, C, *) uint8, contiguous -> (N, K, *) float32 in [0, 1]
 
 
@@ -54,6 +56,22 @@ def views(kind: str, axes: int) -> list[View]:
     return table[kind]
 
 
+def at_scale(patches: np.ndarray, scale: float) -> np.ndarray:
+    """Patches (N, C, *) uint8 resampled by about `scale`, to the nearest sides that a network can see."""
+    sides = tuple(max(1, round(n * scale / SIDE)) * SIDE for n in patches.shape[2:])
+    seen = resized(patches, sides)
+    return seen if seen is patches else np.rint(seen, out=seen).astype(np.uint8)
+
+
+def resized(patches: np.ndarray, sides: tuple[int, ...]) -> np.ndarray:
+    """Patches (N, C, *) stretched to other sides, float32; themselves where they have these."""
+    axes = list(zip(sides, patches.shape[2:], strict=True))
+    if all(new == old for new, old in axes):
+        return patches
+    weights = [axis_weights(0, new, new, old) if new != old else None for new, old in axes]
+    return np.moveaxis(resample(np.moveaxis(patches, (0, 1), (-2, -1)), weights), (-2, -1), (0, 1))
+
+
 @dataclass(frozen=True)
 class Member:
     """A network, which normalises its patches itself and gives probabilities, and the card that came with it."""
@@ -63,11 +81,12 @@ class Member:
 
 
 class Predictor:
-    """Mean probability of all members over all views: (N, C, *) uint8 -> (N, K, *) float32 in [0, 1]."""
+    """Mean probability of all members over all views and scales: (N, C, *) uint8 -> (N, K, *) float32 in [0, 1]."""
 
-    def __init__(self, members: Sequence[Member], tta: str = "none"):
+    def __init__(self, members: Sequence[Member], tta: str = "none", scales: Sequence[float] = (1.0,)):
         self.members = members
         self.tta = tta
+        self.scales = scales
 
     @property
     def at_once(self) -> int:
@@ -76,12 +95,23 @@ class Predictor:
 
     def __call__(self, patches: np.ndarray) -> np.ndarray:
         """Probabilities of raw patches."""
-        looks = views(self.tta, patches.ndim - 2)
-        seen = [(member, view) for member in self.members for view in looks]
-        total = _look(*seen[0], patches)
-        for member, view in seen[1:]:
-            total = total + _look(member, view, patches)
-        return total / np.float32(len(seen))
+        looks = self._looks(patches)
+        total, count = next(looks), 1
+        for probabilities in looks:
+            total, count = total + probabilities, count + 1
+        return total / np.float32(count)
+
+    def _looks(self, patches: np.ndarray) -> Iterator[np.ndarray]:
+        """What each member says of each view at each scale, on the patches as they lie."""
+        for scale in self.scales:
+            seen = at_scale(patches, scale) if scale != 1 else patches
+            for member, view in itertools.product(self.members, views(self.tta, patches.ndim - 2)):
+                yield resized(_look(member, view, seen), patches.shape[2:])
+
+
+def build_predictor(cfg: CfgNode, members: Sequence[Member]) -> Predictor:
+    """The members over the views and scales that TEST says."""
+    return Predictor(members, cfg.TEST.TTA, cfg.TEST.TTA_SCALES)
 
 
 def _look(member: Member, view: View, patches: np.ndarray) -> np.ndarray:

@@ -103,6 +103,8 @@ def test_every_rule_is_of_an_option_that_exists():
         (["DATASETS.LABELS_COCO", "a.json", "DATASETS.LABELS_FOLDER", "b"], "are both set; leave one empty"),
         (["DATASETS.CROP", "[1, 2, 3]"], "DATASETS.CROP is [1, 2, 3]; it must be [row, column, rows, columns]"),
         (["DATASETS.CROP", "[-1, 2, 3, 4]"], "DATASETS.CROP"),
+        (["TEST.TTA_SCALES", "[]"], "TEST.TTA_SCALES"),
+        (["TEST.TTA_SCALES", "[1.0, 0]"], "TEST.TTA_SCALES is [1.0, 0]; it must be factors from 0.25 to 4"),
         (["DATASETS.CROP", "[1, 2, 0, 4]"], "DATASETS.CROP"),
         (["DATASETS.LAYOUT", "pairs", "DATASETS.IMAGES", "*.png"], "DATASETS.IMAGES is '*.png'; it must hold {name}"),
         (["INPUT.MEAN", "[0.5]"], "INPUT.MEAN has 1 values for 3 channels"),

@@ -37,6 +37,12 @@ def test_members_of_onnx_files_bring_their_cards(path):
     np.testing.assert_allclose(found, patches(1, 2, 32, 64).mean(1, keepdims=True) / 255, atol=1e-6)
 
 
+def test_scales_need_no_torch(path):
+    (member,) = load_members(load_cfg(), path.parent)
+    even = np.full((1, 2, 64, 96), 51, np.uint8)
+    np.testing.assert_allclose(Predictor([member], "flips", [1.0, 0.8, 1.25])(even), 0.2, atol=1e-6)
+
+
 def test_a_file_without_a_card_is_refused_by_name(tmp_path):
     foreign = write_mean(tmp_path / "foreign.onnx", CARD, {"made": "elsewhere"})
     with pytest.raises(ValueError, match=r"foreign\.onnx has format None"):

@@ -13,7 +13,18 @@ from config import load_cfg
 from model.card import ModelCard
 from model.checkpoints import save_checkpoint
 from model.custom_models import build_network
-from model.predictor import Member, Predictor, View, load_members, refuse_mixture, tuned_threshold, views, weight_files
+from model.predictor import (
+    Member,
+    Predictor,
+    View,
+    at_scale,
+    build_predictor,
+    load_members,
+    refuse_mixture,
+    tuned_threshold,
+    views,
+    weight_files,
+)
 from model.torch_network import TorchNetwork
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -84,6 +95,45 @@ def test_every_view_is_shown_to_the_network_once_and_contiguous():
 
     Predictor([Member(network, CARD)], "dihedral")(patches(1, 3, 8, 8))
     assert len(seen) == len(set(seen)) == 8
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 640, 320), (1, 1, 96, 64), (1, 2, 32, 64, 96)])
+def test_a_patch_at_a_scale_has_the_nearest_sides_that_a_network_can_see(shape):
+    for scale in (0.8, 1.0, 1.25, 0.3):
+        seen = at_scale(np.full(shape, 200, np.uint8), scale)
+        assert seen.dtype == np.uint8
+        assert (seen == 200).all()
+        for side, full in zip(seen.shape[2:], shape[2:], strict=True):
+            assert side % 32 == 0
+            assert side == 32 or abs(side - full * scale) <= 16
+
+
+@pytest.mark.parametrize("tta", ["none", "dihedral"])
+def test_scales_of_a_network_that_looks_at_pixels_alone_change_little_of_a_smooth_image(tta):
+    rows, columns = np.mgrid[:96, :160]
+    smooth = np.rint(127 + 100 * np.sin(rows / 25) * np.cos(columns / 30)).astype(np.uint8)[None, None]
+    found = Predictor([Member(first_channel(), CARD)], tta, [1.0, 0.8, 1.25])(smooth)
+    assert found.dtype == np.float32
+    assert found.shape == smooth.shape
+    np.testing.assert_allclose(found, smooth / 255, atol=0.012)
+
+
+def test_every_member_sees_each_scale_once_and_the_mean_is_of_all():
+    sides = []
+
+    def network(batch):
+        sides.append(batch.shape[2:])
+        return np.full((len(batch), 1, *batch.shape[2:]), batch.shape[-1] / 1000, np.float32)
+
+    found = Predictor([Member(network, CARD)] * 2, "none", [1.0, 0.5, 2.0])(patches(1, 3, 64, 64))
+    assert sorted(sides) == sorted([(64, 64), (32, 32), (128, 128)] * 2)
+    np.testing.assert_allclose(found, (64 + 32 + 128) / 3000, atol=1e-6)
+
+
+def test_one_scale_of_1_is_the_patch_itself_to_the_bit():
+    plain = Predictor([Member(first_channel(0.7), CARD)], "flips")(patches(2, 3, 8, 8))
+    found = build_predictor(load_cfg(options=["TEST.TTA", "flips"]), [Member(first_channel(0.7), CARD)])
+    assert found(patches(2, 3, 8, 8)).tobytes() == plain.tobytes()
 
 
 def test_averaging_views_averages_what_the_network_says_of_each():
