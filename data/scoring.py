@@ -10,9 +10,9 @@ from data.patches.grid import Box, blocks
 from data.sources.labels import IGNORE, ScaledLabels
 from data.sources.source import Source
 from data.stitching.components import StripComponents
-from data.stitching.mask import MaskView, to_classes
+from data.stitching.mask import MaskView, Threshold, to_classes, to_level
 from data.stitching.probability_map import ProbabilityMap, strips
-from utils.metrics import Confusion, count_confusion, hausdorff, probability_histograms, threshold_to_level
+from utils.metrics import Confusion, count_confusion, hausdorff, probability_histograms
 
 BLOCK_PX = 2**20  # pixels of level 0 that are held at once
 STRIP_CELLS = 2**20  # cells at the network's scale that are held at once
@@ -83,7 +83,8 @@ def pooled_confusion(scores: Sequence[CaseScore]) -> Confusion:
 def case_histograms(probabilities: ProbabilityMap, labels: Source) -> np.ndarray:
     """Counts (K, 2, 256) of the probabilities at level 0 over false and true pixels of each class.
 
-    `labels` are class indices in the frame of the map. Pixels of IGNORE are left out.
+    `labels` are class indices in the frame of the map. Pixels of IGNORE are left out. Where another class is more
+    probable, a class counts as 0, as the mask is of the most probable one.
     """
     classes = len(probabilities.frame.classes)
     view = probabilities.on_frame(labels.shape)
@@ -94,12 +95,20 @@ def case_histograms(probabilities: ProbabilityMap, labels: Source) -> np.ndarray
             counts[:, 0, 0] += truth.size
             continue
         known = truth != IGNORE
+        values, truth = _most_probable(values[known]), truth[known]
         for number in range(classes):
-            counts[number] += probability_histograms(values[..., number][known], truth[known] == number + 1)
+            counts[number] += probability_histograms(values[:, number], truth == number + 1)
     return counts
 
 
-def score_case(case_id: str, probabilities: ProbabilityMap, labels: Source, threshold: float) -> list[CaseScore]:
+def _most_probable(values: np.ndarray) -> np.ndarray:
+    """Probabilities (n, K) with 0 for all classes but the most probable, the first of equals."""
+    if values.shape[-1] == 1:
+        return values
+    return np.where(np.arange(values.shape[-1]) == values.argmax(-1)[:, None], values, 0)
+
+
+def score_case(case_id: str, probabilities: ProbabilityMap, labels: Source, threshold: Threshold) -> list[CaseScore]:
     """Scores of each class of a case at a threshold; `labels` are class indices in the frame of the map."""
     classes = probabilities.frame.classes
     pixels = _confusions(MaskView(probabilities.on_frame(labels.shape), threshold), labels, len(classes))
@@ -155,9 +164,9 @@ class _Shapes:
         return _match(self._numberings[0].merged()[predicted], self._numberings[1].merged()[true], counts)
 
 
-def _shapes(probabilities: ProbabilityMap, labels: Source, threshold: float) -> list[_Shapes]:
+def _shapes(probabilities: ProbabilityMap, labels: Source, threshold: Threshold) -> list[_Shapes]:
     """Shapes of each class at the network's scale, in one pass over strips with a row more on both sides."""
-    shape, level = probabilities.shape, threshold_to_level(threshold)
+    shape, level = probabilities.shape, to_level(threshold)
     shapes = [_Shapes() for _ in probabilities.frame.classes]
     view = ScaledLabels(labels, shape, len(shapes))
     for box in strips(shape, max(1, STRIP_CELLS // math.prod(shape[1:]))):

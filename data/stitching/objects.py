@@ -11,7 +11,7 @@ from functools import partial
 import numpy as np
 
 from data.patches.grid import Box
-from data.stitching.mask import MaskView
+from data.stitching.mask import MaskView, Threshold
 from data.stitching.outlines import Outlines, Ring
 from data.stitching.probability_map import MapView, ProbabilityMap, strips
 from data.stitching.runs import Runs, Strip, find_runs
@@ -46,7 +46,7 @@ class MaskObject:
         return any(a <= b for a, b in starts) or any(a >= b for a, b in stops)
 
 
-def find_objects(probabilities: ProbabilityMap, threshold: float) -> Iterator[MaskObject]:
+def find_objects(probabilities: ProbabilityMap, threshold: Threshold) -> Iterator[MaskObject]:
     """The objects of a map's mask at level 0, from top to bottom by their last row; `weight` is 255 times probability.
 
     A pixel has the probability of the map's cell in which its middle lies. Memory follows the width of the image and

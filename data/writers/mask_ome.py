@@ -5,13 +5,14 @@ from pathlib import Path
 
 import tifffile
 
+from data.stitching.mask import Threshold
 from data.stitching.probability_map import Frame, ProbabilityMap
 from data.writers.mask_tiff import encoded_levels, is_large, page_options, pyramid_shapes
 from data.writers.objects_csv import NAMESPACE
 from utils.atomic import atomic_path
 
 
-def write_mask_ome(path: Path, case_id: str, probabilities: ProbabilityMap, threshold: float) -> None:
+def write_mask_ome(path: Path, case_id: str, probabilities: ProbabilityMap, threshold: Threshold) -> None:
     """Write the mask at level 0 and its pyramid; values are class indices, 0 is background.
 
     The names of the classes are a map annotation: index to name.

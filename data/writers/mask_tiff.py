@@ -11,7 +11,7 @@ import numpy as np
 import tifffile
 
 from data.patches.grid import Box, blocks
-from data.stitching.mask import MaskView
+from data.stitching.mask import MaskView, Threshold
 from data.stitching.probability_map import Frame, ProbabilityMap
 from utils.atomic import atomic_path
 from utils.colours import class_palette
@@ -23,7 +23,7 @@ ZLIB_LEVEL = 3  # of 1 to 9; twice as quick as 6 on outlines, and half as large 
 SMALLEST_LEVEL = 1024  # the pyramid ends once both sides are at most this
 
 
-def write_mask_tiff(path: Path, probabilities: ProbabilityMap, threshold: float) -> None:
+def write_mask_tiff(path: Path, probabilities: ProbabilityMap, threshold: Threshold) -> None:
     """Write the mask at level 0 and its pyramid, tile by tile; values are class indices, 0 is background.
 
     Every level is made from the probability map itself, so that the outlines agree. Levels are plain pages with
@@ -37,7 +37,7 @@ def write_mask_tiff(path: Path, probabilities: ProbabilityMap, threshold: float)
 
 
 def encoded_levels(
-    probabilities: ProbabilityMap, threshold: float
+    probabilities: ProbabilityMap, threshold: Threshold
 ) -> Iterator[tuple[tuple[int, ...], Iterator[bytes]]]:
     """For each level of the mask's pyramid its shape and its deflated tiles."""
     frame = probabilities.frame

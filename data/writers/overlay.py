@@ -10,7 +10,7 @@ from data.patches.grid import whole
 from data.patches.tissue import shrunk_shape
 from data.sources.labels import ScaledLabels
 from data.sources.source import ScaledSource, Source
-from data.stitching.mask import MaskView
+from data.stitching.mask import MaskView, Threshold
 from data.stitching.probability_map import ProbabilityMap
 from utils.atomic import atomic_path
 from utils.colour_key import add_colour_key
@@ -43,7 +43,7 @@ def write_labels(path: Path, source: Source, labels: Source, classes: Sequence[s
 
 
 def small_masks(
-    source: Source, labels: Source | None, probabilities: ProbabilityMap, threshold: float, longest_px: int
+    source: Source, labels: Source | None, probabilities: ProbabilityMap, threshold: Threshold, longest_px: int
 ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
     """Image (rows, columns, 3) uint8, true and predicted class indices, at most `longest_px` along a side.
 

@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 
 from yacs.config import CfgNode
 
+from data.stitching.mask import Threshold
 from data.stitching.objects import find_objects
 from data.stitching.probability_map import ProbabilityMap
 from data.writers.geojson import compressed_path, geojson_file
@@ -25,7 +26,7 @@ class CaseMask:
 
     id: str
     probabilities: ProbabilityMap
-    threshold: float
+    threshold: Threshold
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 from data.cases import Case
 from data.scoring import SCORE_COLUMNS, CaseScore, pooled_confusion, pooled_rows, score_case
 from data.sources.opening import CaseReader
+from data.stitching.mask import Threshold
 from data.stitching.probability_map import ProbabilityMap
 from data.writers.geojson import find_geojson
 from data.writers.overlay import small_masks, write_overlay
@@ -71,7 +72,12 @@ class Results:
 
 
 def evaluate_case(
-    case: Case, reader: CaseReader, probabilities: ProbabilityMap, threshold: float, results: Results, longest_px: int
+    case: Case,
+    reader: CaseReader,
+    probabilities: ProbabilityMap,
+    threshold: Threshold,
+    results: Results,
+    longest_px: int,
 ) -> list[CaseScore]:
     """Draw a predicted case and, where its labels are known, score it; the scores of each class."""
     overlay, classes = results.overlay(case.id), reader.classes
@@ -99,7 +105,7 @@ def write_results_report(
     case_ids: Sequence[str],
     scores: Sequence[CaseScore],
     classes: Sequence[str],
-    threshold: float,
+    threshold: Threshold,
     failures: Sequence[Failure],
     config: str,
     more: Sequence[Section] = (),
@@ -119,7 +125,7 @@ def write_results_report(
 
 
 def _figures(
-    case_ids: Sequence[str], scores: Sequence[CaseScore], threshold: float, failures: Sequence[Failure]
+    case_ids: Sequence[str], scores: Sequence[CaseScore], threshold: Threshold, failures: Sequence[Failure]
 ) -> Figures:
     items: list[tuple[str, object]] = [("cases", len(case_ids)), ("failed", len({each.id for each in failures}))]
     if scores:

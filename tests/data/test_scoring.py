@@ -215,6 +215,14 @@ def test_the_mask_at_the_tuned_threshold_scores_exactly_what_the_curve_says(seed
     assert found.confusion == confusion_at(histograms, mask.level)
 
 
+@pytest.mark.parametrize("level", [60, 128, 200])
+def test_the_curve_of_several_classes_is_that_of_their_masks(level):
+    probabilities, truth = random_case(classes=2)
+    counts = case_histograms(probabilities, labels(truth))
+    for number, found in enumerate(score_case("case", probabilities, labels(truth), level / 255)):
+        assert found.confusion == confusion_at(counts[number], level)
+
+
 def test_the_scores_of_a_crop_are_those_of_its_own_frame():
     values = squares((2, 2, 6), shape=(12, 20)) * np.uint8(255)
     frame = Frame((4, 10), (12, 20), (30, 50), ("a",))

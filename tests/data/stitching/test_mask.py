@@ -3,7 +3,7 @@ import pytest
 
 import data.stitching.probability_map as probability_map
 from data.patches.grid import Box, blocks, whole
-from data.stitching.mask import MaskView, to_classes
+from data.stitching.mask import MaskView, to_classes, to_level
 from data.stitching.probability_map import Frame, ProbabilityMap
 from tests.maps import memory_map
 
@@ -30,6 +30,23 @@ def test_the_most_probable_class_counts_and_the_first_of_equals():
     found = to_classes(probabilities, 100)
     assert found.tolist() == [1, 2, 1, 0, 2]
     assert found.dtype == np.uint8
+
+
+def test_of_several_thresholds_the_most_probable_class_that_reaches_its_own_wins():
+    probabilities = np.array([[200, 100], [100, 90], [150, 150], [99, 79], [0, 80], [255, 254]], np.uint8)
+    found = to_classes(probabilities, to_level((201 / 255, 80 / 255)))
+    assert found.tolist() == [2, 2, 2, 0, 2, 1]
+    same = to_classes(probabilities, to_level((100 / 255, 100 / 255)))
+    np.testing.assert_array_equal(same, to_classes(probabilities, 100))
+
+
+@pytest.mark.parametrize("thresholds", [(0.5, 0.7), (0.9, 0.2)])
+def test_a_region_at_several_thresholds_is_that_of_the_whole(thresholds):
+    for seed in range(4):
+        view = memory_map(islands((20, 30), 2, seed), ["a", "b"]).on_image((83, 100))
+        wanted = to_classes(view.read(whole((83, 100))), to_level(thresholds))
+        for box in blocks((83, 100), (13, 50)):
+            np.testing.assert_array_equal(MaskView(view, thresholds).read(box), wanted[box.slices])
 
 
 @pytest.mark.parametrize("shape", [(20, 30), (6, 7, 8)])
