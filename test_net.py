@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from data.cases import Case
     from data.scoring import CaseScore
     from data.sources.opening import CaseReader
+    from data.stitching.mask_rule import MaskRule
     from data.stitching.probability_map import ProbabilityMap
     from data.writers.products import Products
     from data.writers.results import Results
@@ -44,17 +45,19 @@ def main(argv: Sequence[str]) -> int:
     needed = ["TEST.WSI_FOLDER", "TEST.LABELS_CSV", "TEST.MODEL_WEIGHTS_FOLDER", "DATASETS.ID_CSV"]
     needed += [] if cfg.TEST.LABELS_CSV else [key for key in LABEL_FILES if get(cfg, key)]
     check_cfg(cfg, needed, mistakes)
-    members, threshold = load_networks(cfg)
-    return test(with_card(cfg, members[0]), members, threshold, start_run(cfg, Path(cfg.TEST.OUTPUT_DIR)))
+    members, rule = load_networks(cfg)
+    return test(with_card(cfg, members[0]), members, rule, start_run(cfg, Path(cfg.TEST.OUTPUT_DIR)))
 
 
-def load_networks(cfg: CfgNode) -> "tuple[list[Member], float]":
-    """Networks of the weights folder and the threshold; what does not fit together is a mistake of the config."""
-    from model.predictor import load_members, tuned_threshold
+def load_networks(cfg: CfgNode) -> "tuple[list[Member], MaskRule]":
+    """Networks of the weights folder and the rule of masks; what does not fit together is a mistake of the config."""
+    from data.stitching.mask_rule import MaskRule, build_mask_rule
+    from model.predictor import load_members, tuned_cleaning, tuned_threshold
 
     with config_mistakes():
         members = load_members(cfg, Path(cfg.TEST.MODEL_WEIGHTS_FOLDER))
-        return members, cfg.TEST.TH or tuned_threshold(members)
+        tuned = MaskRule(cfg.TEST.TH or tuned_threshold(members), **tuned_cleaning(members))
+        return members, build_mask_rule(cfg, tuned)
 
 
 def with_card(cfg: CfgNode, member: "Member") -> CfgNode:
@@ -67,7 +70,7 @@ def with_card(cfg: CfgNode, member: "Member") -> CfgNode:
     return cfg
 
 
-def test(cfg: CfgNode, members: "list[Member]", threshold: float, folder: Path) -> int:
+def test(cfg: CfgNode, members: "list[Member]", rule: "MaskRule", folder: Path) -> int:
     """Predict, write and score each case, then the tables and the report over all."""
     from data.cases import list_test_cases
     from data.manifest import build_test_manifest, write_manifest
@@ -81,8 +84,8 @@ def test(cfg: CfgNode, members: "list[Member]", threshold: float, folder: Path) 
     failures = Failures(table.problems)
     weights = weight_files(Path(cfg.TEST.MODEL_WEIGHTS_FOLDER), cfg.TEST.ENGINE)
     write_manifest(folder / "manifest.csv", build_test_manifest(cfg, table.cases, failures, weights))
-    outcome = predict_cases(cfg, members, threshold, table.cases, results, failures)
-    write_tables(cfg, results, outcome, threshold, failures)
+    outcome = predict_cases(cfg, members, rule, table.cases, results, failures)
+    write_tables(cfg, results, outcome, rule, failures)
     if outcome.scores:
         from data.scoring import pooled_confusion
 
@@ -95,7 +98,7 @@ def test(cfg: CfgNode, members: "list[Member]", threshold: float, folder: Path) 
 def predict_cases(
     cfg: CfgNode,
     members: "list[Member]",
-    threshold: float,
+    rule: "MaskRule",
     cases: "Sequence[Case]",
     results: "Results",
     failures: "Failures",
@@ -112,7 +115,7 @@ def predict_cases(
 
     card, reader, predictor = members[0].card, build_reader(cfg), build_predictor(cfg, members)
     inference = build_inference(cfg, Scale(card.reduction, card.spacing_um or 0.0))
-    finish = Finish(cfg, reader, threshold, results, build_products(cfg), failures)
+    finish = Finish(cfg, reader, rule, results, build_products(cfg), failures)
     opened_cases = open_cases(cases, reader, inference, results.root)
     with Beside() as finishing:
         for case, opening in track(opened_cases, "cases", len(cases)):
@@ -131,7 +134,7 @@ class Finish:
 
     cfg: CfgNode
     reader: "CaseReader"
-    threshold: float
+    rule: "MaskRule"
     results: "Results"
     products: "Products"
     failures: "Failures"
@@ -144,12 +147,13 @@ class Finish:
         from data.writers.products import CaseMask
         from data.writers.results import evaluate_case
 
-        test, results, outcome = self.cfg.TEST, self.results, self.outcome
+        results, outcome, extent = self.results, self.outcome, self.rule.extent
         with self.failures.guard(case.id, case.image.name):
-            final = clean_case(raw, results.cleaned(case.id), self.threshold, test.MIN_OBJECT, test.MAX_HOLE)
-            self.products.write(results, CaseMask(case.id, final, self.threshold))
+            final = clean_case(raw, results.cleaned(case.id), self.rule)
+            self.products.write(results, CaseMask(case.id, final, extent))
             outcome.done.append(case.id)
-            outcome.scores += evaluate_case(case, self.reader, final, self.threshold, results, test.OVERLAY_PX)
+            longest_px = self.cfg.TEST.OVERLAY_PX
+            outcome.scores += evaluate_case(case, self.reader, final, extent, results, longest_px)
             if case.labels is not None:
                 with self.reader.open_both(case) as (_, labels):
                     outcome.histograms += case_histograms(raw, labels).sum(0)
@@ -159,7 +163,7 @@ def write_tables(
     cfg: CfgNode,
     results: "Results",
     outcome: Outcome,
-    threshold: float,
+    rule: "MaskRule",
     failures: "Failures",
 ) -> None:
     """Write output.csv, objects.csv, scores.csv, failures.csv, the curve of Dice against threshold and the report."""
@@ -174,14 +178,14 @@ def write_tables(
     join_products(results, cfg.TEST.WRITE, outcome.done, classes)
     if scores:
         write_scores(results.root / "scores.csv", scores, classes)
-        curve = write_threshold_curve(results.root, outcome.histograms, threshold)
+        curve = write_threshold_curve(results.root, outcome.histograms, rule.threshold)
         pictures.append(
             Pictures("Dice against threshold", [("before post-processing; the line is the one used", curve)])
         )
     failures.write(results.root / "failures.csv")
     config, done, failed = cfg.dump(sort_keys=False), outcome.done, failures.rows
     title = "Predicted masks"
-    page = write_results_report(results, title, done, scores, classes, threshold, failed, config, pictures)
+    page = write_results_report(results, title, done, scores, classes, rule, failed, config, pictures)
     log.info("report %s", page)
 
 

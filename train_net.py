@@ -328,7 +328,7 @@ def tune_threshold(
     from data.scoring import case_histograms
     from data.sources.opening import build_reader
     from data.writers.curve import write_threshold_curve
-    from model.checkpoints import set_threshold
+    from model.checkpoints import update_card
     from utils.metrics import LEVELS, best_threshold
 
     reader = build_reader(cfg)
@@ -341,7 +341,7 @@ def tune_threshold(
         return threshold
     write_threshold_curve(run, histograms, threshold)
     for path in sorted((run / "weights").glob("*.safetensors")):
-        set_threshold(path, threshold)
+        update_card(path, threshold=threshold)
     return threshold
 
 
@@ -357,21 +357,23 @@ def report(
     """Clean, score and draw the cases at the tuned threshold, write the run's report; the pooled Dice."""
     from data.scoring import pooled_confusion
     from data.sources.opening import build_reader
+    from data.stitching.mask_rule import MaskRule
     from data.stitching.postprocess import clean_case
     from data.writers.folds import score_folds, write_fold_scores
     from data.writers.results import Results, evaluate_case, write_results_report, write_scores
 
     reader, results, scores, test = build_reader(cfg), Results(run), [], cfg.TEST
+    rule = MaskRule(threshold, test.TH_LOW, test.MIN_OBJECT, test.MAX_HOLE)
     for case in cases:
         with failures.guard(case.id, case.image.name):
             cleaned = results.cleaned(case.id)
-            final = clean_case(maps[case.id], cleaned, threshold, test.MIN_OBJECT, test.MAX_HOLE)
-            scores += evaluate_case(case, reader, final, threshold, results, test.OVERLAY_PX)
+            final = clean_case(maps[case.id], cleaned, rule)
+            scores += evaluate_case(case, reader, final, rule.extent, results, test.OVERLAY_PX)
     write_scores(run / "scores.csv", scores, reader.classes)
     more = [*write_fold_scores(run, score_folds(folds, scores)), *training_pictures(run)]
     ids, failed, config = [case.id for case in cases], failures.rows, cfg.dump(sort_keys=False)
     title = f"Out-of-fold masks of {run.name}"
-    page = write_results_report(results, title, ids, scores, reader.classes, threshold, failed, config, more)
+    page = write_results_report(results, title, ids, scores, reader.classes, rule, failed, config, more)
     log.info("report %s", page)
     return pooled_confusion(scores).dice
 

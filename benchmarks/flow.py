@@ -20,6 +20,7 @@ from data.cases import Case, list_test_cases
 from data.patches.scale import Scale
 from data.sources.opening import build_reader
 from data.stitching.case import build_inference, predict_case
+from data.stitching.mask import Threshold
 from data.stitching.sliding_window import Predict
 from data.writers.products import CaseMask, Products
 from data.writers.results import Results
@@ -92,13 +93,13 @@ def scale_of(predict: Predictor) -> Scale:
     return Scale(card.reduction, card.spacing_um or 0.0)
 
 
-def load_predict(cfg: CfgNode) -> tuple[Predictor, float]:
-    """The networks of a config as one callable, and their threshold."""
-    members, threshold = test_net.load_networks(cfg)
-    return build_predictor(cfg, members), threshold
+def load_predict(cfg: CfgNode) -> tuple[Predictor, Threshold]:
+    """The networks of a config as one callable, and the threshold of their masks."""
+    members, rule = test_net.load_networks(cfg)
+    return build_predictor(cfg, members), rule.extent
 
 
-def predict_and_write(cfg: CfgNode, case: Case, noted: Noted, threshold: float, results: Results) -> None:
+def predict_and_write(cfg: CfgNode, case: Case, noted: Noted, threshold: Threshold, results: Results) -> None:
     """From the slide to its mask as TIFF and run lengths; outlines have a benchmark of their own."""
     inference = build_inference(cfg, scale_of(noted.predict))
     probabilities = predict_case(case, build_reader(cfg), inference, noted, results.probabilities(case.id))

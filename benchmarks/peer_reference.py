@@ -18,7 +18,7 @@ from config import load_cfg
 from data.cases import list_test_cases
 from data.patches.tissue import build_tissue_rule
 from data.sources.opening import build_reader
-from utils.metrics import threshold_to_level
+from data.stitching.mask import to_level
 
 
 def main(argv: Sequence[str]) -> None:
@@ -34,9 +34,7 @@ def main(argv: Sequence[str]) -> None:
     image, side = read_whole(cfg, case, scale_of(predict)), int(argv[3])
     middle = tuple(slice((n - side) // 2, (n - side) // 2 + side) for n in image.shape[:2])
     np.save(target / "crop.npy", image[middle])
-    np.save(
-        target / "dense.npy", to_bytes(dense_probabilities(image, predict, REFERENCE_PX), threshold_to_level(threshold))
-    )
+    np.save(target / "dense.npy", to_bytes(dense_probabilities(image, predict, REFERENCE_PX), to_level(threshold)))
 
 
 if __name__ == "__main__":

@@ -25,8 +25,7 @@ from data.patches.tissue import build_tissue_rule
 from data.sources.opening import build_reader
 from data.sources.source import ScaledSource
 from data.stitching.case import build_inference, predict_case
-from data.stitching.mask import to_classes
-from utils.metrics import threshold_to_level
+from data.stitching.mask import to_classes, to_level
 
 REFERENCE_PX = 512
 PATCHES = {False: (512, 640, 768), True: (256, 512)}  # in full and quick
@@ -65,7 +64,7 @@ def compare(words: list[str], patches: Sequence[int], overlaps: Sequence[int]) -
     """A row for each size of patch and overlap, pooled over all cases."""
     cfg = load_cfg("", words)
     predict, threshold = load_predict(cfg)
-    scale, level = scale_of(predict), threshold_to_level(threshold)
+    scale, level = scale_of(predict), to_level(threshold)
     settings = sorted({(p, o) for p in patches for o in overlaps if 2 * o <= p} | {(cfg.TEST.PATCH, cfg.TEST.OVERLAP)})
     tallies = {setting: Tally() for setting in settings}
     references, tissue_px = {REFERENCE_PX, *(patch for patch, _ in settings)}, 0.0
@@ -99,7 +98,7 @@ def read_whole(cfg: CfgNode, case: Case, scale: Scale) -> np.ndarray:
     return image
 
 
-def predict_mask(words: list[str], case: Case, noted: Noted, level: int) -> np.ndarray:
+def predict_mask(words: list[str], case: Case, noted: Noted, level: int | np.ndarray) -> np.ndarray:
     """Class indices at the network's scale, as prediction makes them."""
     cfg = load_cfg("", words)
     with TemporaryDirectory() as scratch:
@@ -108,7 +107,7 @@ def predict_mask(words: list[str], case: Case, noted: Noted, level: int) -> np.n
         return to_classes(found.read(whole(found.shape)), level)
 
 
-def to_bytes(probabilities: np.ndarray, level: int) -> np.ndarray:
+def to_bytes(probabilities: np.ndarray, level: int | np.ndarray) -> np.ndarray:
     """Class indices of probabilities (*spatial, K) float32, rounded as a map keeps them."""
     return to_classes(np.rint(255 * probabilities).astype(np.uint8), level)
 

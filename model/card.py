@@ -30,8 +30,9 @@ class ModelCard:
 
     Mean and std are by channel, 0 to 1; the scale is a reduction of level 0 (0 if only
     a pixel size was asked for) and, where known, the pixel size in um;
-    the threshold is None until it was tuned out of fold; `config` is the run's config as YAML, without what has no
-    effect on the weights, so that a run repeated elsewhere gives the same file.
+    the threshold is None until it was tuned out of fold; those of the classes, the lower one (TEST.TH_LOW) and the
+    sizes of objects and holes are there if they were tuned, too; `config` is the run's config as YAML, without what has
+    no effect on the weights, so that a run repeated elsewhere gives the same file.
     """
 
     architecture: str
@@ -43,6 +44,10 @@ class ModelCard:
     reduction: float
     spacing_um: float | None = None
     threshold: float | None = None
+    thresholds: tuple[float, ...] = ()
+    low: float = 0.0
+    min_object_px: int = 0
+    max_hole_px: int = 0
     fold: int = 0
     epoch: int = 0
     valid_dice: float = 0.0

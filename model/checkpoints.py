@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -35,7 +36,7 @@ def load_card(path: Path) -> ModelCard:
     return decode_card(metadata, path)
 
 
-def set_threshold(path: Path, threshold: float) -> None:
-    """Keep the tuned threshold with the weights."""
+def update_card(path: Path, **changes: Any) -> None:
+    """Change fields of the card that lies with the weights, such as the tuned threshold."""
     state, card = load_checkpoint(path)
-    save_checkpoint(path, state, replace(card, threshold=threshold))
+    save_checkpoint(path, state, replace(card, **changes))

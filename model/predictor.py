@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from yacs.config import CfgNode
@@ -23,6 +23,7 @@ SUFFIXES = {
     "openvino": ONNX_SUFFIXES,
 }  # by TEST.ENGINE
 
+SIZES = ("min_object_px", "max_hole_px")
 SIDE = 32  # sides of what a network sees are multiples of it
 Network = Callable[[np.ndarray], np.ndarray]  # (N, C, *) uint8, contiguous -> (N, K, *) float32 in [0, 1]
 
@@ -182,12 +183,24 @@ def refuse_mixture(first_path: Path, first: ModelCard, path: Path, card: ModelCa
             raise ValueError(f"{first_path.name} has {name} {mine} and {path.name} {theirs}; they cannot be averaged")
 
 
-def tuned_threshold(members: Sequence[Member]) -> float:
-    """Mean of the thresholds that the weights carry; raises ValueError where one carries none."""
+def tuned_threshold(members: Sequence[Member]) -> float | tuple[float, ...]:
+    """Mean of the thresholds that the weights carry, by class if some do; raises ValueError where one carries none."""
     known = [member.card.threshold for member in members if member.card.threshold is not None]
     if len(known) < len(members):
         raise ValueError("the weights carry no tuned threshold; set TEST.TH (for example 0.5)")
-    return sum(known) / len(known)
+    cards = [member.card for member in members]
+    if not any(card.thresholds for card in cards):
+        return sum(known) / len(known)
+    by_class = [card.thresholds or (one,) * len(card.classes) for card, one in zip(cards, known, strict=True)]
+    return tuple(sum(own) / len(own) for own in zip(*by_class, strict=True))
+
+
+def tuned_cleaning(members: Sequence[Member]) -> dict[str, Any]:
+    """Means of the lower threshold, the least size of objects and the largest of holes that the weights carry."""
+    cards = [member.card for member in members]
+    low = sum(card.low or card.threshold or 0.0 for card in cards) / len(cards)
+    sizes = {name: round(sum(getattr(card, name) for card in cards) / len(cards)) for name in SIZES}
+    return {"low": low if any(card.low for card in cards) else 0.0, **sizes}
 
 
 def _card_of_config(cfg: CfgNode, path: Path) -> ModelCard:

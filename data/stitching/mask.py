@@ -57,11 +57,21 @@ def _bounds(mask: np.ndarray) -> Box:
     return Box(tuple(int(each[0]) for each in found), tuple(int(each[-1] - each[0]) + 1 for each in found))
 
 
+def by_class(threshold: Threshold, classes: int) -> tuple[float, ...]:
+    """A threshold for each class."""
+    return tuple(threshold) if isinstance(threshold, Sequence) else (threshold,) * classes
+
+
 def to_level(threshold: Threshold) -> int | np.ndarray:
     """Smallest uint8 probability that counts at a threshold; for one a class (K,)."""
-    if isinstance(threshold, (int, float)):
-        return threshold_to_level(threshold)
-    return np.array([threshold_to_level(each) for each in threshold])
+    if isinstance(threshold, Sequence):
+        return to_levels(threshold, len(threshold))
+    return threshold_to_level(threshold)
+
+
+def to_levels(threshold: Threshold, classes: int) -> np.ndarray:
+    """Smallest uint8 probability of each class (K,) that counts."""
+    return np.array([threshold_to_level(each) for each in by_class(threshold, classes)])
 
 
 def to_classes(probabilities: np.ndarray, level: int | np.ndarray) -> np.ndarray:

@@ -7,7 +7,8 @@ from pathlib import Path
 from data.cases import Case
 from data.scoring import SCORE_COLUMNS, CaseScore, pooled_confusion, pooled_rows, score_case
 from data.sources.opening import CaseReader
-from data.stitching.mask import Threshold
+from data.stitching.mask import Threshold, by_class
+from data.stitching.mask_rule import MaskRule
 from data.stitching.probability_map import ProbabilityMap
 from data.writers.geojson import find_geojson
 from data.writers.overlay import small_masks, write_overlay
@@ -105,13 +106,13 @@ def write_results_report(
     case_ids: Sequence[str],
     scores: Sequence[CaseScore],
     classes: Sequence[str],
-    threshold: Threshold,
+    rule: MaskRule,
     failures: Sequence[Failure],
     config: str,
     more: Sequence[Section] = (),
 ) -> Path:
     """Write report.html, one page that needs nothing else; returns its path."""
-    sections: list[Section] = [_figures(case_ids, scores, threshold, failures)]
+    sections: list[Section] = [_figures(case_ids, scores, classes, rule, failures)]
     if scores:
         sections += [_score_table(scores, classes)]
     cases = _case_pictures(results, case_ids, scores, classes)
@@ -125,13 +126,27 @@ def write_results_report(
 
 
 def _figures(
-    case_ids: Sequence[str], scores: Sequence[CaseScore], threshold: Threshold, failures: Sequence[Failure]
+    case_ids: Sequence[str],
+    scores: Sequence[CaseScore],
+    classes: Sequence[str],
+    rule: MaskRule,
+    failures: Sequence[Failure],
 ) -> Figures:
     items: list[tuple[str, object]] = [("cases", len(case_ids)), ("failed", len({each.id for each in failures}))]
     if scores:
         pooled = pooled_confusion(scores)
         items = [("Dice, pooled", pooled.dice), ("IoU, pooled", pooled.iou), *items]
-    return Figures("In short", [*items, ("threshold", threshold)])
+    return Figures("In short", [*items, *_rule_figures(rule, classes)])
+
+
+def _rule_figures(rule: MaskRule, classes: Sequence[str]) -> list[tuple[str, object]]:
+    """The threshold, or that of each class, and what else makes the masks."""
+    own = by_class(rule.threshold, len(classes))
+    names = [f"threshold, {name}" for name in classes] if len(set(own)) > 1 else ["threshold"]
+    items: list[tuple[str, object]] = list(zip(names, own, strict=False))
+    more = [("objects reach down to", rule.low if rule.extent != rule.threshold else 0)]
+    more += [("objects from, px", rule.min_object_px), ("holes filled to, px", rule.max_hole_px)]
+    return items + [(name, value) for name, value in more if value]
 
 
 def _score_table(scores: Sequence[CaseScore], classes: Sequence[str]) -> Table:

@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import save_file
 
 from model.card import ModelCard
-from model.checkpoints import load_card, load_checkpoint, save_checkpoint, set_threshold
+from model.checkpoints import load_card, load_checkpoint, save_checkpoint, update_card
 from tests.cards import CARD
 
 STATE = {
@@ -49,7 +49,7 @@ def test_equal_content_gives_equal_bytes(tmp_path):
 
 def test_the_threshold_is_kept_with_the_weights_and_nothing_else_changes(tmp_path):
     save_checkpoint(tmp_path / "w.safetensors", STATE, replace(CARD, threshold=None))
-    set_threshold(tmp_path / "w.safetensors", 0.42)
+    update_card(tmp_path / "w.safetensors", threshold=0.42)
     state, card = load_checkpoint(tmp_path / "w.safetensors")
     assert card == replace(CARD, threshold=0.42)
     assert all(torch.equal(state[name], tensor) for name, tensor in STATE.items())

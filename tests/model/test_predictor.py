@@ -21,6 +21,7 @@ from model.predictor import (
     build_predictor,
     load_members,
     refuse_mixture,
+    tuned_cleaning,
     tuned_threshold,
     views,
     weight_files,
@@ -287,3 +288,13 @@ def test_an_engine_without_its_files_says_how_to_make_them(tmp_path):
 def test_the_predictor_needs_no_torch():
     code = "import sys, model.predictor, model.onnx; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=60).returncode == 0
+
+
+def test_thresholds_of_classes_and_sizes_are_means_over_the_weights():
+    plain = replace(CARD, classes=("a", "b"))
+    tuned = replace(plain, threshold=0.5, thresholds=(0.3, 0.7), low=0.2, min_object_px=31, max_hole_px=10)
+    both = [Member(first_channel(), card) for card in (plain, tuned)]
+    assert tuned_threshold(both) == pytest.approx((0.35, 0.55))
+    assert tuned_threshold(both[1:]) == pytest.approx((0.3, 0.7))
+    assert tuned_cleaning(both) == pytest.approx({"low": 0.3, "min_object_px": 16, "max_hole_px": 5})
+    assert tuned_cleaning(both[:1]) == {"low": 0, "min_object_px": 0, "max_hole_px": 0}

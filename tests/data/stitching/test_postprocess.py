@@ -5,8 +5,10 @@ from skimage import measure, morphology
 
 import data.stitching.postprocess as postprocess
 import data.stitching.probability_map as probability_map
+from config import load_cfg
 from data.patches.grid import whole
 from data.stitching.mask import to_classes
+from data.stitching.mask_rule import MaskRule, build_mask_rule
 from data.stitching.postprocess import clean_case, clean_map
 from data.stitching.probability_map import open_map
 from tests.maps import memory_map
@@ -19,10 +21,9 @@ def strip_rows(request, monkeypatch):
     monkeypatch.setattr(postprocess, "strips", lambda shape: cut(shape, request.param))
 
 
-def clean(values, tmp_path, threshold=0.5, min_object_px=0, max_hole_px=0):
-    cleaned = clean_map(
-        memory_map(values, ["a", "b"][: len(values)]), tmp_path / "m.zarr", threshold, min_object_px, max_hole_px
-    )
+def clean(values, tmp_path, threshold=0.5, min_object_px=0, max_hole_px=0, low=0.0):
+    rule = MaskRule(threshold, low, min_object_px, max_hole_px)
+    cleaned = clean_map(memory_map(values, ["a", "b"][: len(values)]), tmp_path / "m.zarr", rule)
     return np.moveaxis(cleaned.read(whole(values.shape[1:])), -1, 0)
 
 
@@ -109,9 +110,9 @@ def test_channels_are_cleaned_apart(tmp_path):
 
 def test_a_cleaned_case_is_kept_and_one_with_nothing_to_clean_is_the_map_itself(tmp_path):
     raw = memory_map(square(2, (2, 2)), ["a"])
-    assert clean_case(raw, tmp_path / "a.zarr", 0.5, 1, 0) is raw
+    assert clean_case(raw, tmp_path / "a.zarr", MaskRule(0.5, 0.5, 1, 0)) is raw
     assert not (tmp_path / "a.zarr").exists()
-    assert not clean_case(raw, tmp_path / "a.zarr", 0.5, 10, 0).read(whole((20, 20))).any()
+    assert not clean_case(raw, tmp_path / "a.zarr", MaskRule(0.5, 0, 10)).read(whole((20, 20))).any()
     assert not open_map(tmp_path / "a.zarr").read(whole((20, 20))).any()
 
 
@@ -127,7 +128,63 @@ def test_an_object_of_another_class_inside_is_no_hole(tmp_path):
     ring[15:25, 15:25] = 0
     core[17:23, 17:23] = 200
     source = memory_map(np.stack([ring, core]), ["a", "b"])
-    cleaned = clean_map(source, tmp_path / "map.zarr", 0.5, 0, 200)
+    cleaned = clean_map(source, tmp_path / "map.zarr", MaskRule(0.5, 0, 0, 200))
     mask = to_classes(cleaned.read(whole((40, 40))), 128)
     assert (mask[17:23, 17:23] == 2).all()
     assert mask[16, 16] == 1
+
+
+@pytest.mark.usefixtures("strip_rows")
+@pytest.mark.parametrize("shape", [(60, 53), (14, 15, 16)])
+def test_hysteresis_keeps_the_components_of_skimage_that_reach_the_peak(tmp_path, shape):
+    noise = ndimage.gaussian_filter(np.random.default_rng(5).random(shape), 1.5)
+    values = (255 * (noise - noise.min()) / np.ptp(noise)).astype(np.uint8)[None]
+    low, high = (int(each) for each in np.percentile(values, [85, 96]))
+    found = clean(values, tmp_path, high / 255, low=low / 255)
+    labels = measure.label(values[0] >= low, connectivity=len(shape))
+    wanted = (labels > 0) & np.isin(labels, np.unique(labels[values[0] >= high]))
+    assert 0 < wanted.sum() < (labels > 0).sum()
+    np.testing.assert_array_equal(found[0] >= low, wanted)
+    np.testing.assert_array_equal(found[0][labels == 0], values[0][labels == 0])
+
+
+def test_an_object_is_grown_down_to_the_lower_threshold_where_it_reaches_the_upper_one(tmp_path):
+    values = np.zeros((1, 3, 12), np.uint8)
+    values[0, 1] = [0, 90, 140, 200, 140, 90, 0, 140, 140, 0, 0, 0]
+    found = clean(values, tmp_path, 0.6, low=0.4)[0, 1]
+    assert (found >= round(255 * 0.4)).tolist() == [i in (2, 3, 4) for i in range(12)]
+    assert found[:7].tolist() == values[0, 1, :7].tolist()
+    assert not found[7:].any()
+
+
+def test_each_class_reaches_a_threshold_of_its_own(tmp_path):
+    values = np.zeros((2, 3, 7), np.uint8)
+    values[0, 1] = values[1, 1] = [0, 120, 150, 0, 120, 0, 0]
+    found = clean(values, tmp_path, (0.5, 0.7), low=0.4)
+    assert found[:, 1].tolist() == [[0, 120, 150, 0, 0, 0, 0], [0] * 7]
+
+
+@pytest.mark.parametrize(
+    ("rule", "extent", "plain"),
+    [
+        (MaskRule(0.5), 0.5, True),
+        (MaskRule(0.5, 0.3), 0.3, False),
+        (MaskRule(0.5, 0.6), 0.5, True),
+        (MaskRule((0.5, 0.2), 0.3), (0.3, 0.2), False),
+        (MaskRule((0.5, 0.2), 0.9), (0.5, 0.2), True),
+        (MaskRule((0.5, 0.2)), (0.5, 0.2), True),
+        (MaskRule(0.5, 0, 1, 0), 0.5, True),
+        (MaskRule(0.5, 0, 2, 0), 0.5, False),
+        (MaskRule(0.5, 0, 0, 1), 0.5, False),
+    ],
+)
+def test_a_rule_says_how_far_objects_extend_and_whether_it_changes_a_map(rule, extent, plain):
+    assert rule.extent == extent
+    assert rule.is_plain == plain
+
+
+def test_the_config_overrules_what_the_weights_carry_and_zero_does_not():
+    tuned = MaskRule((0.4, 0.6), 0.2, 30, 10)
+    assert build_mask_rule(load_cfg(), tuned) == tuned
+    options = ["TEST.TH", "0.7", "TEST.TH_LOW", "0.5", "TEST.MIN_OBJECT", "1", "TEST.MAX_HOLE", "4"]
+    assert build_mask_rule(load_cfg(options=options), tuned) == MaskRule(0.7, 0.5, 1, 4)

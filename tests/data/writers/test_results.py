@@ -11,6 +11,7 @@ from data.cases import Case
 from data.scoring import SCORE_COLUMNS, CaseScore, ObjectCounts
 from data.sources.opening import build_reader
 from data.sources.source import SourceError
+from data.stitching.mask_rule import MaskRule
 from data.stitching.probability_map import Frame, ProbabilityMap
 from data.writers.results import Results, evaluate_case, write_results_report, write_scores
 from utils.failures import Failure
@@ -102,7 +103,7 @@ def report(tmp_path, ids, scores=(), failures=(), **options):
         results.overlay(case_id).parent.mkdir(exist_ok=True)
         Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(results.overlay(case_id))
     page = write_results_report(
-        results, "Title", ids, list(scores), ["object"], 0.42, list(failures), "A: <b>", **options
+        results, "Title", ids, list(scores), ["object"], MaskRule(0.42), list(failures), "A: <b>", **options
     )
     return page.read_text(encoding="utf-8")
 
@@ -156,5 +157,17 @@ def test_several_classes_are_told_apart_by_colour_and_not_truth_and_prediction(t
     results = Results(tmp_path)
     results.overlay("a").parent.mkdir()
     Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(results.overlay("a"))
-    page = write_results_report(results, "Title", ["a"], [score("a")], ["x", "y"], 0.5, [], "")
-    assert "slim lines: prediction" in page.read_text(encoding="utf-8")
+    page = write_results_report(
+        results, "Title", ["a"], [score("a")], ["x", "y"], MaskRule((0.5, 0.7), 0.3, 30), [], ""
+    )
+    html = page.read_text(encoding="utf-8")
+    for text in (
+        "slim lines: prediction",
+        "threshold, x",
+        "0.700",
+        "objects reach down to",
+        "0.300",
+        "objects from, px",
+    ):
+        assert text in html
+    assert "holes filled" not in html
