@@ -51,13 +51,13 @@ def main(argv: Sequence[str]) -> int:
 
 def load_networks(cfg: CfgNode) -> "tuple[list[Member], MaskRule]":
     """Networks of the weights folder and the rule of masks; what does not fit together is a mistake of the config."""
-    from data.stitching.mask_rule import MaskRule, build_mask_rule
+    from data.stitching.mask_rule import MaskRule, build_test_rule
     from model.predictor import load_members, tuned_cleaning, tuned_threshold
 
     with config_mistakes():
         members = load_members(cfg, Path(cfg.TEST.MODEL_WEIGHTS_FOLDER))
         tuned = MaskRule(cfg.TEST.TH or tuned_threshold(members), **tuned_cleaning(members))
-        return members, build_mask_rule(cfg, tuned)
+        return members, build_test_rule(cfg, tuned)
 
 
 def with_card(cfg: CfgNode, member: "Member") -> CfgNode:

@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 from yacs.config import CfgNode
 
 from config import ConfigError, config_mistakes, parse_args, read_cfg
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from data.manifest import Entry
     from data.patches.build import TrainingSet
     from data.stitching.probability_map import ProbabilityMap
+    from data.tuning import Rules
     from data.writers.folds import FoldSummary
     from model.predictor import Predictor
     from utils.failures import Failures
@@ -280,18 +280,18 @@ def evaluate(
     fold_of = material.fold_of
     cases = [case for case in material.cases if fold_of[case.id] in folds]
     maps = predict_out_of_fold(cfg, run, cases, fold_of, failures)
-    threshold = tune_threshold(cfg, run, [case for case in cases if case.id in maps], maps, failures)
+    rules = tune(cfg, run, [case for case in cases if case.id in maps], maps, fold_of, failures)
     scored = [case for case in cases if case.id in maps and case.id not in failures.ids]
     if not scored:
         log.error("no case could be predicted and scored; see %s", run / "failures.csv")
         return SOME_FAILED
-    dice = report(cfg, run, scored, maps, threshold, summaries, failures)
+    dice = report(cfg, run, scored, maps, rules, summaries, failures)
     if failures.ids >= {case.id for case in scored}:
         log.error("no case could be scored; see %s", run / "failures.csv")
         return SOME_FAILED
     shutil.rmtree(run / STATES)  # the run is at its end
     print_result(f"failed {len(failures.ids)} of {len(failures.ids | set(fold_of))} cases")
-    print_result(f"out-of-fold Dice {dice:.3f} at threshold {threshold:.2f}")
+    print_result(f"out-of-fold Dice {dice:.3f} at {rules.label}")
     return exit_code(failures.ids)
 
 
@@ -321,28 +321,33 @@ def predict_out_of_fold(
     return maps
 
 
-def tune_threshold(
-    cfg: CfgNode, run: Path, cases: "Sequence[Case]", maps: "dict[str, ProbabilityMap]", failures: "Failures"
-) -> float:
-    """Threshold of the highest Dice pooled over whole cases; it is kept with the weights, its curve in the run."""
-    from data.scoring import case_histograms
+def tune(
+    cfg: CfgNode,
+    run: Path,
+    cases: "Sequence[Case]",
+    maps: "dict[str, ProbabilityMap]",
+    fold_of: dict[str, int],
+    failures: "Failures",
+) -> "Rules":
+    """Choose what gives the highest Dice, pooled over whole cases; keep it with the weights, its curve in the run."""
     from data.sources.opening import build_reader
+    from data.stitching.mask_rule import MaskRule
+    from data.tuning import Sample, choose_rules, pooled_histograms
     from data.writers.curve import write_threshold_curve
     from model.checkpoints import update_card
-    from utils.metrics import LEVELS, best_threshold
 
-    reader = build_reader(cfg)
-    histograms = np.zeros((2, LEVELS), np.int64)
+    reader, scratch, samples, test = build_reader(cfg), run / STATES / "tuning", [], cfg.TEST
     for case in cases:
-        with failures.guard(case.id, case.image.name), reader.open_both(case) as (_, labels):
-            histograms += case_histograms(maps[case.id], labels).sum(0)
-    threshold, _ = best_threshold(histograms)
-    if not histograms.any():
-        return threshold
-    write_threshold_curve(run, histograms, threshold)
-    for path in sorted((run / "weights").glob("*.safetensors")):
-        update_card(path, threshold=threshold)
-    return threshold
+        with failures.guard(case.id, case.image.name):
+            opening = partial(reader.open_both, case)
+            samples.append(Sample(case.id, fold_of[case.id], maps[case.id], opening, scratch).counted())
+    fixed = MaskRule(0.0, test.TH_LOW, test.MIN_OBJECT, test.MAX_HOLE)
+    rules = choose_rules(samples, cfg.SOLVER.TUNE, fixed, cfg.SOLVER.NESTED)
+    if samples:
+        write_threshold_curve(run, pooled_histograms(samples).sum(0), rules.kept.threshold)
+        for path in sorted((run / "weights").glob("*.safetensors")):
+            update_card(path, **rules.card(fixed))
+    return rules
 
 
 def report(
@@ -350,30 +355,30 @@ def report(
     run: Path,
     cases: "Sequence[Case]",
     maps: "dict[str, ProbabilityMap]",
-    threshold: float,
+    rules: "Rules",
     folds: "Sequence[FoldSummary]",
     failures: "Failures",
 ) -> float:
-    """Clean, score and draw the cases at the tuned threshold, write the run's report; the pooled Dice."""
+    """Clean, score and draw the cases as it was tuned, write the run's report; the pooled Dice."""
     from data.scoring import pooled_confusion
     from data.sources.opening import build_reader
-    from data.stitching.mask_rule import MaskRule
     from data.stitching.postprocess import clean_case
     from data.writers.folds import score_folds, write_fold_scores
     from data.writers.results import Results, evaluate_case, write_results_report, write_scores
+    from data.writers.tuning import write_tuning
 
-    reader, results, scores, test = build_reader(cfg), Results(run), [], cfg.TEST
-    rule = MaskRule(threshold, test.TH_LOW, test.MIN_OBJECT, test.MAX_HOLE)
+    reader, results, scores = build_reader(cfg), Results(run), []
+    fold_of = {case_id: fold.fold for fold in folds for case_id in fold.case_ids}
     for case in cases:
         with failures.guard(case.id, case.image.name):
-            cleaned = results.cleaned(case.id)
-            final = clean_case(maps[case.id], cleaned, rule)
-            scores += evaluate_case(case, reader, final, rule.extent, results, test.OVERLAY_PX)
+            rule = rules.of(fold_of[case.id])
+            final = clean_case(maps[case.id], results.cleaned(case.id), rule)
+            scores += evaluate_case(case, reader, final, rule.extent, results, cfg.TEST.OVERLAY_PX)
     write_scores(run / "scores.csv", scores, reader.classes)
-    more = [*write_fold_scores(run, score_folds(folds, scores)), *training_pictures(run)]
+    more = [*write_tuning(run, rules), *write_fold_scores(run, score_folds(folds, scores)), *training_pictures(run)]
     ids, failed, config = [case.id for case in cases], failures.rows, cfg.dump(sort_keys=False)
     title = f"Out-of-fold masks of {run.name}"
-    page = write_results_report(results, title, ids, scores, reader.classes, rule, failed, config, more)
+    page = write_results_report(results, title, ids, scores, reader.classes, rules.kept, failed, config, more)
     log.info("report %s", page)
     return pooled_confusion(scores).dice
 

@@ -37,6 +37,7 @@ CHOICES = {
     ],
 }
 CHOICES_OF_LISTS = {
+    "SOLVER.TUNE": ["classes", "low", "objects", "holes"],
     "SOLVER.LOGGERS": ["tensorboard", "wandb", "mlflow"],
     "TEST.WRITE": ["tiff", "rle", "ome", "preview", "geojson", "objects"],
 }

@@ -83,6 +83,12 @@ def test_the_choice_of_products_is_the_table_of_products():
     assert set(load_cfg().TEST.WRITE) <= set(PRODUCTS)
 
 
+def test_the_choice_of_what_is_tuned_is_what_can_be():
+    from data.tuning import TUNED
+
+    assert CHOICES_OF_LISTS["SOLVER.TUNE"] == list(TUNED)
+
+
 def test_the_choice_of_views_is_what_the_predictor_knows():
     from model.predictor import views
 

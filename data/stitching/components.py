@@ -44,6 +44,32 @@ class StripComponents:
         return connected_components(graph, directed=False)[1]
 
 
+class PieceCounts:
+    """Counts the cells of each component of a mask that is seen strip by strip, and those with some marks."""
+
+    def __init__(self, faces_only: bool = False):
+        self._numbering = StripComponents(faces_only)
+        self._counts: list[np.ndarray] = []
+
+    def add(self, strip: np.ndarray, *marks: np.ndarray) -> None:
+        """Take the next strip and its marks, boolean of one shape; each strip has as many marks."""
+        before = self._numbering.count
+        numbers = self._numbering.add(strip)
+        size = self._numbering.count + 1
+        counts = [np.bincount(numbers[each], minlength=size)[before + 1 :] for each in (strip, *marks)]
+        self._counts.append(np.stack(counts))
+
+    def finish(self) -> tuple[np.ndarray, np.ndarray]:
+        """Cells of each component, of these the marked ones (1 + marks, n) int64, and the component of each number.
+
+        Component 0 is the background, of which nothing is counted.
+        """
+        component = self._numbering.merged()
+        counts = np.concatenate([np.zeros((len(self._counts[0]), 1), np.int64), *self._counts], axis=1)
+        summed = np.stack([np.bincount(component, weights=each) for each in counts])
+        return summed.astype(np.int64), component
+
+
 def _touching(above: np.ndarray, below: np.ndarray, faces_only: bool) -> np.ndarray:
     """Pairs (n, 2) of numbers that touch across the border of two strips."""
     offsets = [(0,) * above.ndim] if faces_only else list(itertools.product((-1, 0, 1), repeat=above.ndim))

@@ -36,7 +36,7 @@ class MaskRule:
         return self.min_object_px <= 1 and self.max_hole_px <= 0 and self.extent == self.threshold
 
 
-def build_mask_rule(cfg: CfgNode, tuned: MaskRule) -> MaskRule:
+def build_test_rule(cfg: CfgNode, tuned: MaskRule) -> MaskRule:
     """The rule that the weights carry, as far as TEST does not overrule it."""
     test = cfg.TEST
     return replace(

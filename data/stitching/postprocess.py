@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from data.patches.grid import Box
-from data.stitching.components import StripComponents
+from data.stitching.components import PieceCounts, StripComponents
 from data.stitching.mask import to_levels
 from data.stitching.mask_rule import MaskRule
 from data.stitching.probability_map import ProbabilityMap, copy_map, open_map, strips
@@ -40,63 +40,37 @@ def clean_case(raw: ProbabilityMap, path: Path, rule: MaskRule) -> ProbabilityMa
 
 def _remove_objects(target: ProbabilityMap, channel: int, level: int, peak: int, min_px: int) -> None:
     """Give objects of fewer pixels, and those that nowhere reach `peak`, the probability 0."""
-    numbering = StripComponents()
-    areas, reaches = [np.zeros(1, np.int64)], [np.zeros(1, bool)]
+    pieces = PieceCounts()
     for box in strips(target.shape):
         values = target.read(box)[..., channel]
-        _note(numbering, values >= level, values >= peak, areas, reaches)
-    area, is_good, component = _join(numbering, areas, reaches)
-    doomed = ((area < min_px) | ~is_good)[component]
+        pieces.add(values >= level, values >= peak)
+    (area, reaching), component = pieces.finish()
+    doomed = (area < min_px) | (reaching == 0)
     doomed[0] = False  # the background
     numbering = StripComponents()
     for box in strips(target.shape):
         every = target.read(box)
         values = every[..., channel]
-        values[doomed[numbering.add(values >= level)]] = 0
+        values[doomed[component[numbering.add(values >= level)]]] = 0
         target.write(box.start[0], np.moveaxis(every, -1, 0))
     target.flush()
 
 
 def _fill_holes(target: ProbabilityMap, channel: int, levels: np.ndarray, max_px: int) -> None:
     """Give holes of at most so many pixels the probability 255; an object of another class is no hole."""
-    numbering = StripComponents(faces_only=True)
-    areas, at_border = [np.zeros(1, np.int64)], [np.zeros(1, bool)]
+    pieces = PieceCounts(faces_only=True)
     for box in strips(target.shape):
-        outside = target.read(box)[..., channel] < levels[channel]
-        _note(numbering, outside, border(box, target.shape), areas, at_border)
-    area, is_open, component = _join(numbering, areas, at_border)
-    filled = ((area <= max_px) & ~is_open)[component]
-    filled[0] = False  # the object
+        pieces.add(target.read(box)[..., channel] < levels[channel], border(box, target.shape))
+    (area, at_border), component = pieces.finish()
+    filled = (area <= max_px) & (at_border == 0)
+    filled[0] = False  # the objects
     numbering = StripComponents(faces_only=True)
     for box in strips(target.shape):
         every = target.read(box)
-        chosen = filled[numbering.add(every[..., channel] < levels[channel])] & (every < levels).all(-1)
+        chosen = filled[component[numbering.add(every[..., channel] < levels[channel])]] & (every < levels).all(-1)
         every[..., channel][chosen] = 255
         target.write(box.start[0], np.moveaxis(every, -1, 0))
     target.flush()
-
-
-def _note(
-    numbering: StripComponents, mask: np.ndarray, marks: np.ndarray, areas: list[np.ndarray], marked: list[np.ndarray]
-) -> None:
-    """Number the next strip of a mask; add the area of each number, and whether one of its cells has a mark."""
-    before = numbering.count
-    numbers = numbering.add(mask)
-    areas.append(np.bincount(numbers.ravel(), minlength=numbering.count + 1)[before + 1 :])
-    found = np.zeros(numbering.count + 1, bool)
-    found[numbers[marks]] = True
-    marked.append(found[before + 1 :])
-
-
-def _join(
-    numbering: StripComponents, areas: list[np.ndarray], marked: list[np.ndarray]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Area and mark of each component, and the component of each number; the background has area 0."""
-    component = numbering.merged()
-    area = np.bincount(component, weights=np.concatenate(areas)).astype(np.int64)
-    has_mark = np.zeros(len(area), bool)
-    has_mark[component[np.concatenate(marked)]] = True
-    return area, has_mark, component
 
 
 def border(box: Box, shape: tuple[int, ...]) -> np.ndarray:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from data.stitching.components import StripComponents
+from data.stitching.components import PieceCounts, StripComponents
 
 
 def label_by_strips(mask, rows, faces_only):
@@ -54,3 +54,17 @@ def test_an_empty_mask_has_no_components():
     numbering = StripComponents()
     assert not numbering.add(np.zeros((3, 4), bool)).any()
     assert numbering.merged().tolist() == [0]
+
+
+@pytest.mark.parametrize("faces_only", [True, False])
+@pytest.mark.parametrize("rows", [1, 3, 40])
+def test_cells_and_marks_of_each_component_are_counted(faces_only, rows):
+    mask, marks = np.random.default_rng(1).random((2, 17, 15)) < 0.4
+    pieces = PieceCounts(faces_only)
+    for row in range(0, 17, rows):
+        pieces.add(mask[row : row + rows], marks[row : row + rows])
+    (area, marked), component = pieces.finish()
+    labels = canonical(reference(mask, faces_only))
+    assert component.max() == labels.max()
+    assert area.tolist() == [0, *np.bincount(labels.ravel())[1:]]
+    assert marked.tolist() == [0, *np.bincount(labels[marks], minlength=labels.max() + 1)[1:]]

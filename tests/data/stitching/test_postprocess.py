@@ -8,7 +8,7 @@ import data.stitching.probability_map as probability_map
 from config import load_cfg
 from data.patches.grid import whole
 from data.stitching.mask import to_classes
-from data.stitching.mask_rule import MaskRule, build_mask_rule
+from data.stitching.mask_rule import MaskRule, build_test_rule
 from data.stitching.postprocess import clean_case, clean_map
 from data.stitching.probability_map import open_map
 from tests.maps import memory_map
@@ -185,6 +185,6 @@ def test_a_rule_says_how_far_objects_extend_and_whether_it_changes_a_map(rule, e
 
 def test_the_config_overrules_what_the_weights_carry_and_zero_does_not():
     tuned = MaskRule((0.4, 0.6), 0.2, 30, 10)
-    assert build_mask_rule(load_cfg(), tuned) == tuned
+    assert build_test_rule(load_cfg(), tuned) == tuned
     options = ["TEST.TH", "0.7", "TEST.TH_LOW", "0.5", "TEST.MIN_OBJECT", "1", "TEST.MAX_HOLE", "4"]
-    assert build_mask_rule(load_cfg(options=options), tuned) == MaskRule(0.7, 0.5, 1, 4)
+    assert build_test_rule(load_cfg(options=options), tuned) == MaskRule(0.7, 0.5, 1, 4)
