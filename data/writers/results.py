@@ -1,6 +1,6 @@
 """The folder of results: what each case leaves there, and the report over all of them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from data.sources.opening import CaseReader
 from data.stitching.mask import Threshold, by_class
 from data.stitching.mask_rule import MaskRule
 from data.stitching.probability_map import ProbabilityMap
+from data.writers.errors import write_errors
 from data.writers.geojson import find_geojson
 from data.writers.overlay import small_masks, write_overlay
 from utils.atomic import atomic_path
@@ -63,6 +64,10 @@ class Results:
         """Image with outlines."""
         return self.root / "overlays" / f"{case_id}.jpg"
 
+    def errors(self, case_id: str) -> Path:
+        """Image with what was found, what was not there and what was missed."""
+        return self.root / "errors" / f"{case_id}.jpg"
+
     def tissue(self, case_id: str) -> Path:
         """Where tissue was found, and the patches that were predicted."""
         return self.root / "tissue" / f"{case_id}.jpg"
@@ -83,6 +88,7 @@ def evaluate_case(
     """Draw a predicted case and, where its labels are known, score it; the scores of each class."""
     overlay, classes = results.overlay(case.id), reader.classes
     if case.labels is None:
+        results.errors(case.id).unlink(missing_ok=True)  # of an earlier run that had labels
         with reader.open_image(case) as source:
             write_overlay(overlay, *small_masks(source, None, probabilities, threshold, longest_px), classes)
         return []
@@ -90,6 +96,9 @@ def evaluate_case(
         scores = score_case(case.id, probabilities, labels, threshold)
         panels = small_masks(source, labels, probabilities, threshold, longest_px)
     write_overlay(overlay, *panels, classes)
+    picture, truth, predicted = panels
+    assert truth is not None
+    write_errors(results.errors(case.id), picture, truth, predicted, len(classes) > 1)
     with atomic_path(results.triptych(case.id)) as draft:
         triptych(*panels, f"{case.id}   Dice {pooled_confusion(scores).dice:.3f}", draft)
     return scores
@@ -164,13 +173,32 @@ def _case_pictures(
     drawn = [case_id for case_id in case_ids if results.overlay(case_id).exists()]
     if not drawn:
         return [Text("Cases", ["No case was predicted."])]
-    dice = {score.id: pooled_confusion([each for each in scores if each.id == score.id]).dice for score in scores}
+    dice = _dice_by_case(scores)
     worst_first = sorted(drawn, key=lambda case_id: (dice.get(case_id, 2.0), case_id))[:SHOWN_CASES]
     captions = [f"{each}, Dice {dice[each]:.3f}" if each in dice else each for each in worst_first]
     legend = _legend(bool(scores), len(classes) > 1)
     more = f", the {SHOWN_CASES} of lowest Dice" if len(drawn) > SHOWN_CASES else ""
     overlays = [results.overlay(case_id) for case_id in worst_first]
-    return [Pictures(f"Cases ({legend}{more})", list(zip(captions, overlays, strict=True)))]
+    cases = Pictures(f"Cases ({legend}{more})", list(zip(captions, overlays, strict=True)))
+    return [*_extremes(results, case_ids, dice), cases]
+
+
+def _dice_by_case(scores: Sequence[CaseScore]) -> dict[str, float]:
+    return {score.id: pooled_confusion([each for each in scores if each.id == score.id]).dice for score in scores}
+
+
+def _extremes(results: Results, case_ids: Sequence[str], dice: Mapping[str, float]) -> list[Section]:
+    """The errors of the best, the median and the worst case, as far as these are different ones."""
+    drawn = [case_id for case_id in case_ids if case_id in dice and results.errors(case_id).exists()]
+    if not drawn:
+        return []
+    order = sorted(drawn, key=lambda case_id: (-dice[case_id], case_id))
+    places = {"best": 0, "worst": len(order) - 1, "median": len(order) // 2}
+    chosen = {order[place]: name for name, place in reversed(places.items())}
+    items = [
+        (f"{chosen[each]}: {each}, Dice {dice[each]:.3f}", results.errors(each)) for each in order if each in chosen
+    ]
+    return [Pictures("What is right and what is wrong in the best, median and worst case", items)]
 
 
 def _tissue_pictures(results: Results, case_ids: Sequence[str]) -> list[Section]:
@@ -194,6 +222,7 @@ def _files(results: Results, case_ids: Sequence[str]) -> list[Section]:
         ("objects", results.objects),
         ("preview", results.preview),
         ("overlay", results.overlay),
+        ("errors", results.errors),
     ]
     paths = [[make(case_id) for _, make in kinds] for case_id in case_ids]
     links = [

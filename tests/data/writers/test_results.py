@@ -54,6 +54,7 @@ def test_every_product_has_a_path_of_its_own():
         results.overlay,
         results.triptych,
         results.tissue,
+        results.errors,
     )
     paths = {kind(case_id) for kind in kinds for case_id in ("a", "b", "a.b", "a_cleaned", "1")}
     assert len(paths) == len(kinds) * 5
@@ -67,6 +68,7 @@ def test_a_labelled_case_is_scored_and_drawn(tmp_path, reader):
     assert found.id == "a"
     assert found.confusion.false_positive <= 16 * 2  # the outline of the smaller map
     assert found.confusion.recall == pytest.approx(0.5, abs=0.05)
+    assert results.errors("a").is_file()
     with Image.open(results.overlay("a")) as overlay, Image.open(results.triptych("a")) as triptych:
         assert max(overlay.size) == 64
         assert triptych.format == "PNG"
@@ -77,6 +79,7 @@ def test_an_unlabelled_case_is_drawn_but_not_scored(tmp_path, reader):
     results = Results(tmp_path / "out")
     assert evaluate_case(case, reader, probabilities, 0.5, results, 64) == []
     assert results.overlay("a").is_file()
+    assert not results.errors("a").exists()
     assert not results.triptych("a").exists()
 
 
@@ -171,3 +174,22 @@ def test_several_classes_are_told_apart_by_colour_and_not_truth_and_prediction(t
     ):
         assert text in html
     assert "holes filled" not in html
+
+
+@pytest.mark.parametrize(
+    ("count", "wanted"),
+    [
+        (1, ["best: 0, Dice 1.000"]),
+        (2, ["best: 0, Dice 1.000", "worst: 1, Dice 0.667"]),
+        (5, ["best: 0, Dice 1.000", "median: 2, Dice 0.500", "worst: 4, Dice 0.333"]),
+    ],
+)
+def test_the_report_shows_the_errors_of_the_best_the_median_and_the_worst_case(tmp_path, count, wanted):
+    results, ids = Results(tmp_path), [str(number) for number in range(count)]
+    results.errors("0").parent.mkdir()
+    for case_id in ids:
+        Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(results.errors(case_id))
+    scores = [score(case_id, (2, int(case_id), int(case_id))) for case_id in ids]
+    html = report(tmp_path, ids, scores)
+    found = re.findall(r"(?:best|median|worst): \d, Dice [\d.]+", html)
+    assert list(dict.fromkeys(found)) == wanted
