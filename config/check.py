@@ -23,6 +23,7 @@ CHOICES = {
     "AUGMENTATION.SET": ["", *AUGMENTATION_SETS],
     "AUGMENTATION.STAINS": ["he", "pas"],
     "SOLVER.CACHE": ["none", "memory", "disk"],
+    "SOLVER.KEEP": ["best", "last"],
     "TEST.ENGINE": ["auto", "torch", "bf16", "fp16", "compile", "onnx", "openvino"],
     "TEST.TTA": ["none", "flips", "dihedral"],
     "TEST.OBJECT_TYPE": ["annotation", "detection"],

@@ -108,6 +108,7 @@ _C.SOLVER.LR = 1e-3  # highest learning rate of the one-cycle schedule
 _C.SOLVER.ENCODER_LR_FACTOR = 0.1  # the encoder learns at this fraction of LR
 _C.SOLVER.WEIGHT_DECAY = 1e-2  # decoupled weight decay
 _C.SOLVER.PATIENCE = 0  # stop after this many epochs without a better validation Dice; 0: never
+_C.SOLVER.KEEP = "best"  # epoch that predicts: 'best' by validation Dice, or 'last', which no case scored has chosen
 _C.SOLVER.TUNE = []  # tuned out of fold besides the threshold: 'classes' (one each), 'low', 'objects', 'holes' of TEST
 _C.SOLVER.NESTED = False  # score each fold at the threshold and what TUNE names that the other folds choose
 _C.SOLVER.CHECKPOINT_MINUTES = 10.0  # keep the state of training so often within an epoch, besides after each; 0: not

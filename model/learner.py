@@ -72,15 +72,19 @@ def build_learner(dls: DataLoaders, model: nn.Module, cfg: CfgNode, callbacks: S
     return learner
 
 
-def keep_weights(model: nn.Module, card: ModelCard, best: Path, last: Path) -> KeepBest:
-    """A callback that keeps the best epoch at one path and the last at another."""
+def keep_weights(model: nn.Module, card: ModelCard, best: Path, last: Path, keep: str = "best") -> KeepBest:
+    """A callback that keeps the best epoch at one path and the last at another; if `keep` is 'last', that at both."""
 
     def save_to(path: Path) -> Callable[[int, float], None]:
         return lambda epoch, dice: save_checkpoint(
             path, model.state_dict(), replace(card, epoch=epoch, valid_dice=dice)
         )
 
-    return KeepBest(save_to(best), save_to(last))
+    def save_both(epoch: int, dice: float) -> None:
+        save_to(best)(epoch, dice)
+        save_to(last)(epoch, dice)
+
+    return KeepBest(lambda *_: None, save_both) if keep == "last" else KeepBest(save_to(best), save_to(last))
 
 
 def fit(learner: Learner, cfg: CfgNode) -> None:

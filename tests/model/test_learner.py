@@ -100,6 +100,18 @@ def test_the_best_epoch_is_that_of_the_highest_dice(tmp_path):
     assert torch.equal(state["head.weight"], learner.model.head.weight)
 
 
+def test_the_last_epoch_alone_is_kept_where_no_case_may_choose(tmp_path):
+    rows = []
+    learner, cfg = build("SOLVER.EPOCHS", "6", "SOLVER.LR", "0.3", callbacks=[History(0, rows, lambda: None)])
+    best, last = tmp_path / "best.safetensors", tmp_path / "last.safetensors"
+    learner.add_cb(keep_weights(learner.model, CARD, best, last, keep="last"))
+    fit(learner, cfg)
+    dices = [row["valid_dice"] for row in rows]
+    assert dices[-1] < max(dices)
+    assert best.read_bytes() == last.read_bytes()
+    assert load_checkpoint(best)[1].epoch == 6
+
+
 def test_patience_ends_training_and_still_keeps_the_last_epoch(tmp_path):
     rows = []
     learner, cfg = build("SOLVER.EPOCHS", "30", "SOLVER.PATIENCE", "2", "SOLVER.LR", "1e-9",
