@@ -25,20 +25,20 @@ def main(argv: Sequence[str]) -> int:
     args = parse_args(argv)
     table = load_table(args.table, given_options(args))
     study, rows = Study(table, args.folder / table.name, args.budget), table.plan(args.rows)
-    failed, results = [], []
+    failed = []
     for number, (seed, row) in enumerate([(seed, row) for seed in args.seeds for row in rows], start=1):
         begun = time.monotonic()
         try:
-            results.append(study.run(row, seed))
+            dice = study.run(row, seed)["dice"]
         except (CellError, ValueError) as error:
             failed.append(f"{row.name} seed {seed}: {error}")
             print(f"-- failed: {failed[-1]}", flush=True)
             continue
         minutes, place = (time.monotonic() - begun) / 60, f"{number} of {len(rows) * len(args.seeds)}"
-        print(f"-- {place}: {row.name} seed {seed} Dice {results[-1]['dice']:.3f}, {minutes:.1f} minutes", flush=True)
-        write_results(study, results)
-    if args.page and results:
-        fill_page(args.page, study, results)
+        print(f"-- {place}: {row.name} seed {seed} Dice {dice:.3f}, {minutes:.1f} minutes", flush=True)
+        write_results(study)
+    if args.page and len(failed) < len(rows) * len(args.seeds):
+        fill_page(args.page, study)
     print("".join(f"-- failed: {text.splitlines()[0]}\n" for text in failed), end="")
     return SOME_FAILED if failed else ALL_GOOD
 

@@ -10,7 +10,7 @@ from benchmarks.page import filled, markdown
 from benchmarks.study_run import Study
 from benchmarks.study_table import Row
 from utils.atomic import write_text
-from utils.plots import INK, PALETTE, QUIET, add_legend, dress, new_figure, save_figure
+from utils.plots import INK, PALETTE, QUIET, dress, new_figure, save_figure
 from utils.tables import write_table
 
 COLUMNS = ("row", "group", "seed", "dice", "dice_tuned", "threshold_tuned", "thresholds", "epochs", "fold_seconds")
@@ -68,9 +68,9 @@ def study_table(study: Study, results: Sequence[Mapping]) -> str:
     return markdown(HEAD, rows)
 
 
-def write_results(study: Study, results: Sequence[Mapping]) -> None:
+def write_results(study: Study) -> None:
     """Write results.csv, table.md and the picture of a budget."""
-    folder = study.folder / f"x{study.budget:g}"
+    folder, results = study.folder / f"x{study.budget:g}", study.results()
     rows = {row.name: row for row in study.table.rows}
     lines = [{**each, "group": rows[each["row"]].group, "change": rows[each["row"]].change} for each in results]
     for line in lines:
@@ -100,15 +100,15 @@ def draw_study(summaries: Sequence[Summary], path: Path) -> None:
     axes.set_yticks(range(len(summaries)), [each.row.name for each in summaries])
     axes.set_ylim(len(summaries) - 0.5, -0.5)
     axes.grid(visible=False, axis="y")
-    add_legend(axes, None)
+    figure.legend(loc="outside lower center", ncols=len(seeds), fontsize=9.5, frameon=False, labelcolor=INK)
     save_figure(figure, path)
 
 
-def fill_page(page: Path, study: Study, results: Sequence[Mapping]) -> None:
+def fill_page(page: Path, study: Study) -> None:
     """Put table and picture between the marks `study <name>` of a page; the picture goes to the folder pictures."""
     name = f"study_{study.table.name}.png"
     (page.parent / "pictures").mkdir(exist_ok=True)
     shutil.copy(study.folder / f"x{study.budget:g}" / PICTURE, page.parent / "pictures" / name)
     picture = f"![Dice of each row, a dot a seed](pictures/{name})"
-    block = f"{study_table(study, results)}\n\n{picture}"
+    block = f"{study_table(study, study.results())}\n\n{picture}"
     write_text(page, filled(page.read_text(encoding="utf-8"), {f"study {study.table.name}": block}))

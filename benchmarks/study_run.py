@@ -58,6 +58,17 @@ class Study:
         write_stamp(folder / RESULT, options, result)
         return result
 
+    def results(self) -> list[dict]:
+        """The results of all cells that were ever finished with the options that the table has now, seed by seed."""
+        found = []
+        for path in self.folder.glob(f"x{self.budget:g}/seed*/*/{RESULT}"):
+            content = json.loads(path.read_text(encoding="utf-8"))
+            had = content.pop("options")
+            same = [row for row in self.table.rows if self.table.options_of(row).items() <= had.items()]
+            found += [content] * (content["row"] in [row.name for row in same])
+        places = {row.name: place for place, row in enumerate(self.table.rows)}
+        return sorted(found, key=lambda each: (each["seed"], places[each["row"]]))
+
     def prepare(self, row: Row) -> tuple[dict[str, str], int]:
         """Tiles of a row, or the table of its pairs, made once, as options; and the epochs of its budget."""
         options = self.table.options_of(row)

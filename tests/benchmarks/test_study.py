@@ -48,7 +48,7 @@ def argv(tmp_path):
     return [str(word) for word in words]
 
 
-def wait_for(path, seconds=60):
+def wait_for(path, seconds=120):
     end = time.monotonic() + seconds
     while not path.exists():
         assert time.monotonic() < end, f"{path} did not come"
@@ -89,7 +89,7 @@ def test_a_row_that_fails_leaves_the_others_their_turn(argv, monkeypatch, capsys
         return {"row": row.name, "seed": seed, "dice": 0.5}
 
     monkeypatch.setattr(study.Study, "run", run)
-    monkeypatch.setattr(study, "write_results", lambda *_: None)
+    monkeypatch.setattr(study, "write_results", lambda _: None)
     assert study.main(argv) == 1
     assert done == ["tta"]
     assert capsys.readouterr().out.splitlines()[-1] == "-- failed: plain seed 5: no room"
@@ -103,7 +103,7 @@ def test_all_rows_with_one_seed_come_before_the_next(argv, monkeypatch):
         return {"row": row.name, "seed": seed, "dice": 0.5}
 
     monkeypatch.setattr(study.Study, "run", run)
-    monkeypatch.setattr(study, "write_results", lambda *_: None)
+    monkeypatch.setattr(study, "write_results", lambda _: None)
     assert study.main([*argv, "--seeds", "1", "0"]) == 0
     assert order == [("plain", 1), ("tta", 1), ("plain", 0), ("tta", 0)]
 

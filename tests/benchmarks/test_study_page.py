@@ -1,8 +1,9 @@
 import pytest
 
-from benchmarks.study_page import draw_study, spread, study_table, summarise
-from benchmarks.study_run import Study
-from benchmarks.study_table import Row, StudyTable
+from benchmarks.memory import ROOT
+from benchmarks.study_page import draw_study, fill_page, spread, study_table, summarise, write_results
+from benchmarks.study_run import Study, write_stamp
+from benchmarks.study_table import FOLDER, Row, StudyTable, load_table
 
 TABLE = StudyTable(
     "tiny",
@@ -53,3 +54,19 @@ def test_equal_results_give_the_same_picture(study, tmp_path):
     for name in ("a.png", "b.png"):
         draw_study(summarise(study, RESULTS), tmp_path / name)
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in FOLDER.glob("*.yaml")))
+def test_the_page_of_the_docs_has_a_place_for_every_shipped_study(name, tmp_path):
+    page = tmp_path / "results.md"
+    page.write_text((ROOT / "docs" / "results.md").read_text(encoding="utf-8"), encoding="utf-8")
+    study = Study(load_table(name, {}), tmp_path)
+    more = {"thresholds": [0.4, 0.5], "threshold_tuned": 0.5, "dice_by_case": {"a": 0.5}, "epochs": 3}
+    path = study.run_folder(study.table.base, 0) / "result.json"
+    more |= {"commit": "abc", "process_seconds": 9.0}
+    write_stamp(path, study.table.options_of(study.table.base), result("plain", 0, 0.8) | more)
+    write_results(study)
+    fill_page(page, study)
+    assert "| **plain** |  | 0.800 |" in page.read_text(encoding="utf-8")
+    assert (tmp_path / "pictures" / f"study_{name}.png").exists()
+    assert "0.400 0.500" in (tmp_path / "x1" / "results.csv").read_text()

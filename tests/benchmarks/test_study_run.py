@@ -29,6 +29,16 @@ def test_what_came_of_other_options_is_refused(tmp_path):
         read_stamp(tmp_path / "a.json", {"A": "2", "B": "2", "C": "3"})
 
 
+def test_results_are_those_of_the_rows_as_they_are_now(tmp_path):
+    study = Study(TABLE, tmp_path)
+    for number, (row, seed) in enumerate([(TABLE.rows[1], 1), (TABLE.base, 1), (TABLE.rows[1], 0)]):
+        options = TABLE.options_of(row) | {"SEED": str(seed)}
+        if number == 2:
+            options["TILES.OVERLAP"] = "64"  # before the table was changed
+        write_stamp(study.run_folder(row, seed) / "result.json", options, {"row": row.name, "seed": seed})
+    assert study.results() == [{"row": "plain", "seed": 1}, {"row": "dense", "seed": 1}]
+
+
 def test_a_borrowed_run_has_the_networks_and_its_own_options(tmp_path):
     trained, folder = tmp_path / "plain", tmp_path / "tta"
     (trained / "weights").mkdir(parents=True)
