@@ -19,6 +19,7 @@ from utils.atomic import atomic_path, write_text
 
 TRAINED = ("weights", "history.csv", "history.png", "folds.csv", "folds.png", "versions.txt")
 RESULT = "result.json"
+EPOCHS = "SOLVER.EPOCHS"  # those of the table are of a full run of the base
 
 
 class CellError(RuntimeError):
@@ -40,7 +41,7 @@ class Study:
     def cell_options(self, row: Row, seed: int, epochs: int, prepared: Options) -> dict[str, str]:
         """All options of a cell."""
         folder = self.run_folder(row, seed)
-        own = {"SEED": str(seed), "SOLVER.EPOCHS": str(epochs), "OUTPUT_DIR": str(folder.parent), "RUN_NAME": row.name}
+        own = {"SEED": str(seed), EPOCHS: str(epochs), "OUTPUT_DIR": str(folder.parent), "RUN_NAME": row.name}
         return {**self.table.options_of(row), **prepared, **own}
 
     def run(self, row: Row, seed: int) -> dict:
@@ -60,13 +61,14 @@ class Study:
 
     def results(self) -> list[dict]:
         """The results of all cells that were ever finished with the options that the table has now, seed by seed."""
-        found = []
+        found, places = [], {row.name: place for place, row in enumerate(self.table.rows)}
         for path in self.folder.glob(f"x{self.budget:g}/seed*/*/{RESULT}"):
             content = json.loads(path.read_text(encoding="utf-8"))
             had = content.pop("options")
-            same = [row for row in self.table.rows if self.table.options_of(row).items() <= had.items()]
-            found += [content] * (content["row"] in [row.name for row in same])
-        places = {row.name: place for place, row in enumerate(self.table.rows)}
+            row = places.get(content["row"])
+            now = {} if row is None else self.table.options_of(self.table.rows[row]) | {EPOCHS: had.get(EPOCHS, "")}
+            if now and now.items() <= had.items():
+                found.append(content)
         return sorted(found, key=lambda each: (each["seed"], places[each["row"]]))
 
     def prepare(self, row: Row) -> tuple[dict[str, str], int]:
