@@ -226,9 +226,7 @@ def train_fold(cfg: CfgNode, run: Path, material: Material, fold: int, history: 
     dls, model = build_dataloaders(cfg, data, material.fold_of, fold), build_model(cfg)
     card = build_card(cfg, data.mean, data.std, data.spacing_um)
     card = replace(card, fold=fold, validation_ids=material.inside(fold))
-    keep = keep_weights(
-        model, card, best=weights_path(run, fold), last=last_epoch_path(run, fold), keep=cfg.SOLVER.KEEP
-    )
+    keep = keep_weights(model, card, weights_path(run, fold), last_epoch_path(run, fold), cfg.SOLVER.KEEP)
     note = History(fold, history, lambda: write_table(run / "history.csv", history, COLUMNS))
     look = partial(write_samples, samples=dls.valid.dataset.samples, predict=NetworkInTraining(model, card))
     written = [note, keep, *watch(run, fold, history, loggers, cfg.SOLVER.SAMPLES_EVERY, look)]
