@@ -1,66 +1,59 @@
 """Scores of a trained run of which nothing was chosen on the cases that they are of."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from statistics import mean
 from tempfile import TemporaryDirectory
 
-import numpy as np
-
 from config import load_cfg
-from data.cases import Case, list_cases
-from data.scoring import case_histograms, pooled_confusion, score_case
-from data.sources.opening import CaseReader, build_reader
+from data.cases import list_cases
+from data.scoring import pooled_confusion, score_case
+from data.sources.opening import build_reader
+from data.stitching.mask_rule import MaskRule
 from data.stitching.postprocess import clean_case
-from data.stitching.probability_map import ProbabilityMap, open_map
+from data.stitching.probability_map import open_map
 from data.writers.results import Results
-from utils.metrics import best_threshold, crossfit_thresholds
 from utils.tables import read_table
 
 
 def score_run(run: Path) -> dict:
-    """Dice at thresholds of the other folds, pooled and by case, and at the threshold of all; seconds and commit.
+    """Dice at what the other folds chose, pooled and by case, and pooled at what all of them chose; seconds and commit.
 
-    Raises ValueError for a run of less than two folds, or with a case that was not scored.
+    Dice by case is the mean of the classes. Raises ValueError for a run that scored its folds at what their own cases
+    chose.
     """
-    cfg = load_cfg(str(run / "config.yaml"))
-    reader, results = build_reader(cfg), Results(run)
-    rows = read_table(run / "folds.csv", ["id", "fold"])
-    fold_of = {name: int(fold) for name, fold in zip(rows["id"], rows["fold"], strict=True) if fold}
-    folds = cfg.SOLVER.FOLDS or sorted(set(fold_of.values()))
-    cases = [case for case in list_cases(cfg).cases if fold_of.get(case.id) in folds]
-    maps = {case.id: open_map(results.probabilities(case.id)) for case in cases}
-    counts = {fold: np.zeros((2, 256), np.int64) for fold in folds}
-    for case in cases:
-        counts[fold_of[case.id]] += _count(case, reader, maps[case.id])
-    thresholds = crossfit_thresholds(counts)
-    scores = {}
-    with TemporaryDirectory() as scratch:
-        for case in cases:
-            threshold, room = thresholds[fold_of[case.id]], Path(scratch) / case.id
-            final = clean_case(maps[case.id], room, threshold, cfg.TEST.MIN_OBJECT, cfg.TEST.MAX_HOLE)
-            with reader.open_both(case) as (_, labels):
-                scores[case.id] = score_case(case.id, final, labels, threshold)
+    scores, tuning = read_table(run / "scores.csv", ["id", "dice"]), read_table(run / "tuning.csv", ["threshold"])
+    if len(tuning) < 3:
+        raise ValueError(f"{run.name} chose nothing fold by fold; it wants SOLVER.NESTED True and two folds at least")
+    dice = {name: mean(map(float, own)) for name, own in scores.groupby("id", sort=False)["dice"]}
     return {
-        "dice": pooled_confusion([each for own in scores.values() for each in own]).dice,
-        "dice_by_case": {name: pooled_confusion(own).dice for name, own in scores.items()},
-        "thresholds": [thresholds[fold] for fold in folds],
-        "dice_tuned": _tuned_dice(run / "scores.csv"),
-        "threshold_tuned": best_threshold(sum(counts.values()))[0],
+        "dice": dice.pop("(pooled)"),
+        "dice_by_case": dice,
+        "dice_tuned": _dice_at(run, list(dice), _rule(tuning.to_dict("records")[0])),
+        "thresholds": list(tuning["threshold"]),
         "fold_seconds": _fold_seconds(run / "history.csv"),
         "commit": _commit(run / "versions.txt"),
     }
 
 
-def _count(case: Case, reader: CaseReader, probabilities: ProbabilityMap) -> np.ndarray:
-    with reader.open_both(case) as (_, labels):
-        return case_histograms(probabilities, labels).sum(0)
+def _rule(row: Mapping[str, str]) -> MaskRule:
+    """The rule of a line of tuning.csv."""
+    thresholds = tuple(map(float, row["threshold"].split()))
+    sizes = {name: int(float(row[name])) for name in ("min_object_px", "max_hole_px")}
+    return MaskRule(thresholds[0] if len(thresholds) == 1 else thresholds, float(row["low"]), **sizes)
 
 
-def _tuned_dice(path: Path) -> float:
-    """The pooled Dice that train_net.py reports, at the threshold that is best on these very cases; mean of classes."""
-    rows = read_table(path, ["id", "dice"])
-    return mean(map(float, rows.loc[rows["id"] == "(pooled)", "dice"]))
+def _dice_at(run: Path, case_ids: list[str], rule: MaskRule) -> float:
+    """Dice pooled over cases, all at one rule."""
+    cfg = load_cfg(str(run / "config.yaml"))
+    reader, results, scores = build_reader(cfg), Results(run), []
+    with TemporaryDirectory() as scratch:
+        for case in [case for case in list_cases(cfg).cases if case.id in case_ids]:
+            final = clean_case(open_map(results.probabilities(case.id)), Path(scratch) / case.id, rule)
+            with reader.open_both(case) as (_, labels):
+                scores += score_case(case.id, final, labels, rule.extent)
+    return pooled_confusion(scores).dice
 
 
 def _fold_seconds(path: Path) -> float:

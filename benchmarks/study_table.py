@@ -13,6 +13,7 @@ from config.check import check_cfg
 
 FOLDER = ROOT / "benchmarks" / "studies"
 IMAGES = "images"  # key of a row that is no option: images that an epoch draws for each patch of the grid
+AT_TEST = ("TEST.", "SOLVER.TUNE", "SOLVER.NESTED")  # options of no effect on weights
 NAME = re.compile(r"[\w.+-]+")
 Options = Mapping[str, str]
 
@@ -53,7 +54,7 @@ class StudyTable:
         return {**self.options, **row.options}
 
     def trainer_of(self, row: Row) -> Row:
-        """The first row that trains the same networks: itself, unless it differs in TEST options alone from another."""
+        """The first row that trains the same networks: itself, unless it differs from another in predicting alone."""
         own = (_training(self.options_of(row)), row.images)
         return next(each for each in self.rows if (_training(self.options_of(each)), each.images) == own)
 
@@ -72,7 +73,7 @@ class StudyTable:
 
 
 def _training(options: Options) -> dict[str, str]:
-    return {key: value for key, value in options.items() if not key.startswith("TEST.")}
+    return {key: value for key, value in options.items() if not key.startswith(AT_TEST)}
 
 
 def load_table(name: str, overrule: Options) -> StudyTable:

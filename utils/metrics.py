@@ -1,6 +1,6 @@
 """Scores of masks from counts, histograms and boundary points; two empty masks agree perfectly (Dice 1)."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -80,17 +80,6 @@ def best_threshold(histograms: np.ndarray) -> tuple[float, float]:
     best = np.flatnonzero(dice >= dice.max() - 1e-12)
     middle = best[len(best) // 2]
     return float(thresholds[middle]), float(dice[middle])
-
-
-def crossfit_thresholds(histograms: Mapping[Hashable, np.ndarray]) -> dict[Hashable, float]:
-    """Threshold for each fold that is the best one of all the other folds, from counts (2, 256) of each fold's cases.
-
-    No case has a say in its own threshold. Raises ValueError for less than two folds.
-    """
-    if len(histograms) < 2:
-        raise ValueError(f"a threshold for one fold is chosen on the others; there is only {list(histograms)}")
-    total = sum(histograms.values())
-    return {fold: best_threshold(total - own)[0] for fold, own in histograms.items()}
 
 
 def threshold_to_level(threshold: float) -> int:

@@ -20,6 +20,7 @@ OPTIONS = {
     "MODEL.ENCODER_NAME": "tu-mobilenetv3_small_050",
     "MODEL.ENCODER_WEIGHTS": "None",
     "SOLVER.N_FOLDS": 2,
+    "SOLVER.NESTED": True,
     "SOLVER.EPOCHS": 12,
     "SOLVER.BATCH_SIZE": 4,
     "SOLVER.NUM_WORKERS": 0,

@@ -61,7 +61,7 @@ def test_the_page_of_the_docs_has_a_place_for_every_shipped_study(name, tmp_path
     page = tmp_path / "results.md"
     page.write_text((ROOT / "docs" / "results.md").read_text(encoding="utf-8"), encoding="utf-8")
     study = Study(load_table(name, {}), tmp_path)
-    more = {"thresholds": [0.4, 0.5], "threshold_tuned": 0.5, "dice_by_case": {"a": 0.5}, "epochs": 3}
+    more = {"thresholds": ["0.4", "0.4", "0.5"], "dice_by_case": {"a": 0.5}, "epochs": 3}
     path = study.run_folder(study.table.base, 0) / "result.json"
     more |= {"commit": "abc", "process_seconds": 9.0}
     write_stamp(path, study.table.options_of(study.table.base), result("plain", 0, 0.8) | more)
@@ -69,4 +69,4 @@ def test_the_page_of_the_docs_has_a_place_for_every_shipped_study(name, tmp_path
     fill_page(page, study)
     assert "| **plain** |  | 0.800 |" in page.read_text(encoding="utf-8")
     assert (tmp_path / "pictures" / f"study_{name}.png").exists()
-    assert "0.400 0.500" in (tmp_path / "x1" / "results.csv").read_text()
+    assert "0.4; 0.4; 0.5" in (tmp_path / "x1" / "results.csv").read_text()

@@ -10,6 +10,7 @@ rows:
     plain: {}
   test:
     tta: {TEST.TTA: flips}
+    tuned: {SOLVER.TUNE: [low]}
   loss:
     dice: {SOLVER.LOSS_FUNCTION_NAME: dice_coef_loss}
     dice-tta: {SOLVER.LOSS_FUNCTION_NAME: dice_coef_loss, TEST.TTA: flips}
@@ -37,7 +38,14 @@ def test_every_row_of_a_shipped_table_can_work(name):
 def test_rows_that_differ_at_the_test_alone_share_their_networks(write):
     table = load_table(write(TABLE), {})
     trainers = {row.name: table.trainer_of(row).name for row in table.rows}
-    assert trainers == {"plain": "plain", "tta": "plain", "dice": "dice", "dice-tta": "dice", "twice": "twice"}
+    assert trainers == {
+        "plain": "plain",
+        "tta": "plain",
+        "tuned": "plain",
+        "dice": "dice",
+        "dice-tta": "dice",
+        "twice": "twice",
+    }
 
 
 def test_a_plan_holds_the_base_and_whoever_trains_for_the_named_rows(write):
@@ -56,7 +64,7 @@ def test_a_row_overrules_the_command_line_and_that_the_table(write):
 
 
 def test_all_mistakes_of_all_rows_are_told_at_once(write):
-    text = TABLE.replace("TEST.TTA: flips}\n  loss", "TEST.TAT: flips}\n  loss").replace("images: 2", "images: 0")
+    text = TABLE.replace("TTA: flips}\n    tuned", "TAT: flips}\n    tuned").replace("images: 2", "images: 0")
     with pytest.raises(ConfigError) as caught:
         load_table(write(text.replace("dice-tta:", "plain:")), {})
     assert len(caught.value.mistakes) == 3

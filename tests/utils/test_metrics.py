@@ -6,7 +6,6 @@ from utils.metrics import (
     best_threshold,
     confusion_at,
     count_confusion,
-    crossfit_thresholds,
     hausdorff,
     probability_histograms,
     surface_distances,
@@ -104,25 +103,3 @@ def test_hausdorff_of_empty_sets_is_zero_and_of_one_empty_set_infinite():
     assert hausdorff(none, none, (95, 100)) == (0, 0)
     assert hausdorff(some, none) == hausdorff(none, some) == (float("inf"),)
     assert hausdorff(some, some) == (0,)
-
-
-def counts_with_best_level(level):
-    """Histograms (2, 256) whose only perfect threshold is `level / 255`."""
-    counts = np.zeros((2, 256), np.int64)
-    counts[0, level - 1], counts[1, level] = 10, 10
-    return counts
-
-
-def test_a_fold_has_no_say_in_its_own_threshold():
-    levels = {"a": 50, "b": 50, "c": 200}
-    own = {name: counts_with_best_level(level) for name, level in levels.items()}
-    found = crossfit_thresholds(own)
-    assert found["c"] == 50 / 255
-    changed = crossfit_thresholds(own | {"c": counts_with_best_level(7)})
-    assert changed["c"] == found["c"]
-    assert {name: best_threshold(sum(own[other] for other in own if other != name))[0] for name in own} == found
-
-
-def test_a_threshold_cannot_be_chosen_on_other_folds_where_there_are_none():
-    with pytest.raises(ValueError, match="there is only"):
-        crossfit_thresholds({0: counts_with_best_level(9)})
