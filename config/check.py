@@ -28,13 +28,17 @@ CHOICES = {
     "TEST.TTA": ["none", "flips", "dihedral"],
     "TEST.OBJECT_TYPE": ["annotation", "detection"],
     "SOLVER.LOSS_FUNCTION_NAME": [
+        "bce",
         "bce_dice",
+        "bce_lovasz",
+        "boundary_bce",
         "dice_coef_loss",
         "loss_focal_corrected",
         "loss_sym_lovasz_focal_corrected",
         "sym_lovasz_dice",
         "sym_lovasz_focal_dice",
         "symmetric_lovasz",
+        "tversky",
     ],
 }
 CHOICES_OF_LISTS = {
@@ -219,6 +223,7 @@ def _lists(cfg: CfgNode) -> Iterator[str]:
 
 def _training(cfg: CfgNode) -> Iterator[str]:
     data = cfg.DATASETS
+    yield from _loss_parts(cfg.SOLVER.LOSS_PARTS)
     if cfg.TEST.SPLIT and not data.ID_CSV:
         yield f"TEST.SPLIT is {cfg.TEST.SPLIT!r} but DATASETS.ID_CSV, which holds the splits, is empty"
     if data.GROUP_BY not in ("group", "id") and not data.ID_CSV:
@@ -230,6 +235,15 @@ def _training(cfg: CfgNode) -> Iterator[str]:
     folds = len(data.FOLD_GROUPS) or cfg.SOLVER.N_FOLDS
     if not data.FOLDS_CSV and not all(fold in range(folds) for fold in cfg.SOLVER.FOLDS):
         yield f"SOLVER.FOLDS is {cfg.SOLVER.FOLDS}; folds run from 0 to {folds - 1}"
+
+
+def _loss_parts(parts: list) -> Iterator[str]:
+    names = CHOICES["SOLVER.LOSS_FUNCTION_NAME"]
+    is_pair = [isinstance(part, list) and len(part) == 2 and isinstance(part[1], (int, float)) for part in parts]
+    if not all(is_pair) or not all(weight > 0 for _, weight in parts):
+        yield f"SOLVER.LOSS_PARTS is {parts}; it must be losses with weights above 0, such as [['bce', 1]]"
+        return
+    yield from (f"SOLVER.LOSS_PARTS names {name!r}; choose from {names}" for name, _ in parts if name not in names)
 
 
 def _places(pattern: str) -> set[str]:

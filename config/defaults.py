@@ -94,6 +94,7 @@ _C.MODEL.IN_CHANNELS = 3  # channels of the image
 # --------------------------------------------------------------------------------------------------------------- solver
 _C.SOLVER = Cn()
 _C.SOLVER.LOSS_FUNCTION_NAME = "bce_dice"  # a name of utils/losses.py
+_C.SOLVER.LOSS_PARTS = []  # sum of losses times weights in place of the one named, [['bce', 1], ['tversky', 0.5]]
 _C.SOLVER.N_FOLDS = 4  # folds of the cross-validation; of no effect with FOLDS_CSV, FOLD_GROUPS or a split 'valid'
 _C.SOLVER.FOLDS = []  # folds to train, [0, 2]; empty: all
 _C.SOLVER.EPOCHS = 30  # passes over the training tiles

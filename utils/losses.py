@@ -4,7 +4,7 @@ Every loss is a function of logits (N, K, *) and targets (N, K, *), 0 or 1 in an
 nothing, and gives the mean over the K channels as a float32 scalar. Lists of pixels below are (N, K, P).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -15,6 +15,7 @@ from yacs.config import CfgNode
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 IGNORE = 255
+POOL = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}  # by spatial axes
 
 
 class Pixels(NamedTuple):
@@ -26,17 +27,45 @@ class Pixels(NamedTuple):
 
 
 def build_loss(cfg: CfgNode) -> Loss:
-    """Loss that SOLVER.LOSS_FUNCTION_NAME names."""
-    name = cfg.SOLVER.LOSS_FUNCTION_NAME
+    """Loss that SOLVER.LOSS_FUNCTION_NAME names, or the weighted sum that SOLVER.LOSS_PARTS lists."""
+    name, parts = cfg.SOLVER.LOSS_FUNCTION_NAME, cfg.SOLVER.LOSS_PARTS
+    if parts:
+        return weighted_sum([(_named(part, "SOLVER.LOSS_PARTS"), weight) for part, weight in parts])
+    return _named(name, "SOLVER.LOSS_FUNCTION_NAME")
+
+
+def _named(name: str, key: str) -> Loss:
     if name not in LOSSES:
-        raise ValueError(f"SOLVER.LOSS_FUNCTION_NAME is {name!r}; choose one of {list(LOSSES)}")
+        raise ValueError(f"{key} is {name!r}; choose one of {list(LOSSES)}")
     return LOSSES[name]
+
+
+def weighted_sum(parts: Sequence[tuple[Loss, float]]) -> Loss:
+    """A loss that is the sum of others, each times its weight."""
+
+    def loss(logits: Tensor, targets: Tensor) -> Tensor:
+        return torch.stack([weight * part(logits, targets) for part, weight in parts]).sum()
+
+    return loss
 
 
 def bce(logits: Tensor, targets: Tensor) -> Tensor:
     """Binary cross-entropy, the mean over pixels."""
     pixels = _pixels(logits, targets)
     return _pixel_mean(F.softplus(_wrongness(pixels)), pixels.valid)
+
+
+def boundary_bce(logits: Tensor, targets: Tensor, reach_px: int = 2, edge_weight: float = 5.0) -> Tensor:
+    """Binary cross-entropy in which a pixel near a boundary weighs more; the weighted mean over pixels.
+
+    Near is a pixel from which one of the other truth is at most `reach_px` away along every axis; it weighs
+    `edge_weight`, all others 1. Ignored pixels have no truth. After the weight map of U-Net (Ronneberger et al., 2015).
+    """
+    pixels = _pixels(logits, targets)
+    weights = torch.where(_near_boundary(targets.as_subclass(Tensor), reach_px).flatten(2), edge_weight, 1.0)
+    counts = (weights * pixels.valid).sum((0, 2))
+    losses = (weights * F.softplus(_wrongness(pixels)) * pixels.valid).sum((0, 2))
+    return _mean_of(losses / counts.clamp(min=1), counts > 0)
 
 
 def loss_focal_corrected(logits: Tensor, targets: Tensor, alpha: float = 0.25, gamma: float = 2.0) -> Tensor:
@@ -59,6 +88,19 @@ def dice_coef_loss(logits: Tensor, targets: Tensor, smooth: float = 1.0) -> Tens
     return _mean_of(1 - dice, pixels.valid.any(2).any(0))
 
 
+def tversky(logits: Tensor, targets: Tensor, alpha: float = 0.3, beta: float = 0.7, smooth: float = 1.0) -> Tensor:
+    """1 - (TP + smooth) / (TP + alpha FP + beta FN + smooth), summed over the whole batch (Salehi et al., 2017).
+
+    With the default a missed pixel costs more than a false one; alpha = beta = 1/2 is Dice but for the smoothing.
+    """
+    pixels = _pixels(logits, targets)
+    probabilities = torch.sigmoid(pixels.logits) * pixels.valid
+    both = (probabilities * pixels.truth).sum((0, 2))
+    false, missed = probabilities.sum((0, 2)) - both, pixels.truth.sum((0, 2)) - both
+    index = (both + smooth) / (both + alpha * false + beta * missed + smooth)
+    return _mean_of(1 - index, pixels.valid.any(2).any(0))
+
+
 def lovasz_hinge(logits: Tensor, targets: Tensor, per_image: bool = True) -> Tensor:
     """Convex surrogate of 1 - IoU of the foreground (Berman et al., 2018), of each image or of the whole batch."""
     errors, truth, valid = _sorted_errors(_pixels(logits, targets), per_image)
@@ -79,6 +121,11 @@ def symmetric_lovasz(logits: Tensor, targets: Tensor, per_image: bool = True) ->
 def bce_dice(logits: Tensor, targets: Tensor) -> Tensor:
     """Mean of binary cross-entropy and Dice loss."""
     return (bce(logits, targets) + dice_coef_loss(logits, targets)) / 2
+
+
+def bce_lovasz(logits: Tensor, targets: Tensor) -> Tensor:
+    """Mean of binary cross-entropy and symmetric Lovász."""
+    return (bce(logits, targets) + symmetric_lovasz(logits, targets)) / 2
 
 
 def sym_lovasz_dice(logits: Tensor, targets: Tensor) -> Tensor:
@@ -109,6 +156,16 @@ def _pixels(logits: Tensor, targets: Tensor) -> Pixels:
     valid = targets != IGNORE
     # masked before anything is computed: not even a nan of an ignored pixel gets through
     return Pixels(logits.masked_fill(~valid, 0), targets.to(logits.dtype).masked_fill(~valid, 0), valid)
+
+
+def _near_boundary(targets: Tensor, reach_px: int) -> Tensor:
+    """Where both a true and a false pixel lie within reach; targets (N, K, *), bool of the same shape."""
+    if targets.ndim - 2 not in POOL:
+        raise ValueError(f"targets are {tuple(targets.shape)}; a boundary needs 1 to 3 spatial axes after (N, K)")
+    spread, near = POOL[targets.ndim - 2], torch.ones_like(targets, dtype=torch.bool)
+    for value in (0, 1):
+        near &= spread((targets == value).float(), 2 * reach_px + 1, stride=1, padding=reach_px) > 0
+    return near
 
 
 def _wrongness(pixels: Pixels) -> Tensor:
@@ -150,6 +207,10 @@ def _jaccard_steps(truth: Tensor, valid: Tensor) -> Tensor:
 
 
 LOSSES: dict[str, Loss] = {
+    "bce": bce,
+    "boundary_bce": boundary_bce,
+    "tversky": tversky,
+    "bce_lovasz": bce_lovasz,
     "symmetric_lovasz": symmetric_lovasz,
     "dice_coef_loss": dice_coef_loss,
     "sym_lovasz_dice": sym_lovasz_dice,

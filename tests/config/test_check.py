@@ -43,6 +43,17 @@ def test_each_wrong_choice_of_a_list_is_named(key):
     assert mistakes(key, "[]") == []
 
 
+@pytest.mark.parametrize("parts", ["['bce', 1]", "[['bce']]", "[['bce', 0]]", "[['bce', '1']]"])
+def test_parts_of_a_loss_are_pairs_of_name_and_weight(parts):
+    assert [mistake.split(" is ")[0] for mistake in mistakes("SOLVER.LOSS_PARTS", parts)] == ["SOLVER.LOSS_PARTS"]
+
+
+def test_a_wrong_part_of_a_loss_is_named():
+    assert mistakes("SOLVER.LOSS_PARTS", "[['bce', 1], ['tversky', 0.5]]") == []
+    (mistake,) = mistakes("SOLVER.LOSS_PARTS", "[['bce', 1], ['dise', 0.5]]")
+    assert mistake.startswith("SOLVER.LOSS_PARTS names 'dise'; choose from ['bce', ")
+
+
 @pytest.mark.parametrize("key", AT_LEAST_ONE)
 def test_sizes_and_counts_are_at_least_one(key):
     assert any(m.startswith(f"{key} is 0; it must be at least 1") for m in mistakes(key, "0"))

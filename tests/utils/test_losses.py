@@ -1,5 +1,4 @@
 import math
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -7,11 +6,14 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchvision.ops import sigmoid_focal_loss
 
+from config import load_cfg
 from utils.losses import (
     IGNORE,
     LOSSES,
     bce,
     bce_dice,
+    bce_lovasz,
+    boundary_bce,
     build_loss,
     dice_coef_loss,
     loss_focal_corrected,
@@ -20,9 +22,14 @@ from utils.losses import (
     sym_lovasz_dice,
     sym_lovasz_focal_dice,
     symmetric_lovasz,
+    tversky,
+    weighted_sum,
 )
 
-every_loss = pytest.mark.parametrize("loss", [*LOSSES.values(), bce, lovasz_hinge], ids=lambda loss: loss.__name__)
+every_loss = pytest.mark.parametrize("loss", [*LOSSES.values(), lovasz_hinge], ids=lambda loss: loss.__name__)
+every_loss_of_lists = pytest.mark.parametrize(  # where a pixel lies does not matter
+    "loss", [*(set(LOSSES.values()) - {boundary_bce}), lovasz_hinge], ids=lambda loss: loss.__name__
+)
 every_named_loss = pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
 
 
@@ -97,6 +104,41 @@ def test_focal_agrees_with_torchvision() -> None:
     )
 
 
+def test_tversky_weighs_false_and_missed_pixels() -> None:
+    # p = (1, 1/2, 0), t = (1, 0, 1): TP 1, FP 1/2, FN 1
+    loss = tversky(row(100, 0, -100), row(1, 0, 1))
+    assert loss.item() == pytest.approx(1 - (1 + 1) / (1 + 0.3 * 0.5 + 0.7 * 1 + 1))
+
+
+def test_tversky_of_equal_weights_is_dice() -> None:
+    batch = random_batch()
+    torch.testing.assert_close(tversky(*batch, alpha=0.5, beta=0.5, smooth=0.5), dice_coef_loss(*batch))
+
+
+def test_a_pixel_near_a_boundary_weighs_more() -> None:
+    # the truth turns between the fourth and the fifth of eight pixels: two on each side weigh 5
+    logits, targets = row(0, 0, math.log(3), 0, 0, 0, 0, -math.log(3)), row(0, 0, 0, 0, 1, 1, 1, 1)
+    even, wrong = math.log(2), math.log(4)
+    expected = (5 * (3 * even + wrong) + 3 * even + wrong) / (5 * 4 + 4)
+    assert boundary_bce(logits, targets).item() == pytest.approx(expected)
+
+
+def test_a_boundary_with_ignored_pixels_is_none() -> None:
+    logits = torch.randn(1, 1, 9, generator=torch.Generator().manual_seed(0))
+    targets = row(0, 0, 0, 0, IGNORE, IGNORE, IGNORE, 1, 1)  # further apart than the reach
+    torch.testing.assert_close(boundary_bce(logits, targets), bce(logits, targets))
+    assert boundary_bce(logits, row(0, 0, 0, 0, 0, IGNORE, 1, 1, 1)) != bce(logits, row(0, 0, 0, 0, 0, IGNORE, 1, 1, 1))
+
+
+def test_a_boundary_lies_where_both_truths_are_in_reach_along_every_axis() -> None:
+    targets = torch.zeros(1, 1, 9, 9)
+    targets[0, 0, 0, 0] = 1
+    logits = torch.zeros(1, 1, 9, 9)
+    logits[0, 0, 2, 2] = 100.0  # the corner of what is near
+    total = 5 * 100 + (9 - 1) * 5 * math.log(2) + (81 - 9) * math.log(2)
+    assert boundary_bce(logits, targets).item() == pytest.approx(total / (81 + 9 * 4))
+
+
 def test_bce_agrees_with_torch() -> None:
     logits, targets = random_batch()
     assert bce(logits, targets).item() == pytest.approx(
@@ -163,6 +205,14 @@ def test_combinations_are_the_means_of_their_parts() -> None:
     torch.testing.assert_close(loss_sym_lovasz_focal_corrected(*batch), (lovasz + focal) / 2)
     torch.testing.assert_close(sym_lovasz_focal_dice(*batch), (lovasz + focal + dice) / 3)
     torch.testing.assert_close(bce_dice(*batch), (bce(*batch) + dice) / 2)
+    torch.testing.assert_close(bce_lovasz(*batch), (bce(*batch) + lovasz) / 2)
+
+
+def test_a_sum_weighs_its_parts() -> None:
+    batch = random_batch()
+    cfg = load_cfg(options=["SOLVER.LOSS_PARTS", "[['bce', 2], ['tversky', 0.25]]"])
+    torch.testing.assert_close(build_loss(cfg)(*batch), 2 * bce(*batch) + tversky(*batch) / 4)
+    torch.testing.assert_close(weighted_sum([(bce, 0.5), (dice_coef_loss, 0.5)])(*batch), bce_dice(*batch))
 
 
 # ---------------------------------------------------------------------------------------- properties of every loss
@@ -195,7 +245,7 @@ def test_ignored_pixels_change_no_loss_and_get_no_gradient(loss, junk: float) ->
     assert torch.all(torch.isfinite(changed.grad))
 
 
-@every_loss
+@every_loss_of_lists
 def test_ignored_pixels_count_as_if_they_were_not_there(loss) -> None:
     logits, targets = random_batch((1, 1, 40))
     targets = with_ignored(targets)
@@ -220,7 +270,7 @@ def test_nothing_but_ignored_pixels_gives_zero_with_a_gradient(loss) -> None:
     assert torch.all(logits.grad == 0)
 
 
-@every_loss
+@every_loss_of_lists
 def test_axes_do_not_matter(loss) -> None:
     logits, targets = random_batch((2, 3, 4, 6, 8))
     targets = with_ignored(targets)
@@ -306,9 +356,9 @@ def test_shapes_that_would_broadcast_are_refused(loss) -> None:
 
 def test_every_name_builds_its_loss() -> None:
     for name, loss in LOSSES.items():
-        assert build_loss(SimpleNamespace(SOLVER=SimpleNamespace(LOSS_FUNCTION_NAME=name))) is loss
+        assert build_loss(load_cfg(options=["SOLVER.LOSS_FUNCTION_NAME", name])) is loss
 
 
 def test_a_wrong_name_lists_the_right_ones() -> None:
     with pytest.raises(ValueError, match=r"SOLVER.LOSS_FUNCTION_NAME is 'dise'; choose one of .*'dice_coef_loss'"):
-        build_loss(SimpleNamespace(SOLVER=SimpleNamespace(LOSS_FUNCTION_NAME="dise")))
+        build_loss(load_cfg(options=["SOLVER.LOSS_FUNCTION_NAME", "dise"]))
