@@ -6,7 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -209,30 +209,31 @@ def train_fold(cfg: CfgNode, run: Path, material: Material, fold: int, history: 
     """Train one fold from its start or from its checkpoint; leaves its weights and the history so far."""
     from data.patches.build import build_dataloaders
     from data.writers.samples import write_samples
-    from model.callbacks.history import COLUMNS, History
+    from model.callbacks.average import build_averaging
+    from model.callbacks.history import History, write_history
     from model.callbacks.resume import build_resume
     from model.callbacks.watch import watch
     from model.card import build_card
     from model.custom_models import build_model
-    from model.learner import build_learner, fit, keep_weights
+    from model.learner import build_learner, build_snapshots, fit, keep_weights
     from model.torch_network import NetworkInTraining
     from model.training_state import remove_state
     from utils.seed import seed_everything
     from utils.signals import StopRequest
-    from utils.tables import write_table
 
     seed_everything(cfg.SEED + fold)
     data = material.data
     dls, model = build_dataloaders(cfg, data, material.fold_of, fold), build_model(cfg)
-    card = build_card(cfg, data.mean, data.std, data.spacing_um)
-    card = replace(card, fold=fold, validation_ids=material.inside(fold))
-    keep = keep_weights(model, card, weights_path(run, fold), last_epoch_path(run, fold), cfg.SOLVER.KEEP)
-    note = History(fold, history, lambda: write_table(run / "history.csv", history, COLUMNS))
-    look = partial(write_samples, samples=dls.valid.dataset.samples, predict=NetworkInTraining(model, card))
-    written = [note, keep, *watch(run, fold, history, loggers, cfg.SOLVER.SAMPLES_EVERY, look)]
+    card = build_card(cfg, data.mean, data.std, data.spacing_um, fold, material.inside(fold))
+    shown, averaging = build_averaging(cfg, model)
+    keep = keep_weights(shown, card, weights_path(run, fold), last_epoch_path(run, fold), cfg.SOLVER.KEEP)
+    note = History(fold, history, lambda: write_history(run / "history.csv", history))
+    look = partial(write_samples, samples=dls.valid.dataset.samples, predict=NetworkInTraining(shown, card))
+    snapshots = build_snapshots(cfg, shown, card, run / "snapshots")
+    written = [note, keep, *snapshots, *watch(run, fold, history, loggers, cfg.SOLVER.SAMPLES_EVERY, look)]
     state, trained_on = run / STATES / f"fold{fold}.safetensors", dls.train.dataset.fingerprint
     with StopRequest() as stop:
-        more = [*(written if is_writer() else []), build_resume(cfg, state, trained_on, stop)]
+        more = [*averaging, *(written if is_writer() else []), build_resume(cfg, state, trained_on, stop)]
         fit(build_learner(dls, model, cfg, more), cfg)
     if is_writer():
         remove_state(state)

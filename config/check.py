@@ -27,6 +27,8 @@ CHOICES = {
     "TEST.ENGINE": ["auto", "torch", "bf16", "fp16", "compile", "onnx", "openvino"],
     "TEST.TTA": ["none", "flips", "dihedral"],
     "TEST.OBJECT_TYPE": ["annotation", "detection"],
+    "SOLVER.OPTIMIZER": ["adamw", "adam", "sgd"],
+    "SOLVER.SCHEDULE": ["one_cycle", "cosine", "plateau"],
     "SOLVER.LOSS_FUNCTION_NAME": [
         "bce",
         "bce_dice",
@@ -51,6 +53,9 @@ AT_LEAST_ONE = [
     "TEST.PATCH",
     "SOLVER.EPOCHS",
     "SOLVER.BATCH_SIZE",
+    "SOLVER.ACCUMULATE",
+    "SOLVER.CYCLES",
+    "SOLVER.PLATEAU_PATIENCE",
     "TEST.BATCH_SIZE",
     "MODEL.IN_CHANNELS",
     "TILES.TISSUE_PX",
@@ -73,9 +78,12 @@ NOT_NEGATIVE = [
     "SOLVER.CACHE_GB",
     "SOLVER.SAMPLES_EVERY",
     "SOLVER.WEIGHT_DECAY",
+    "SOLVER.FREEZE_EPOCHS",
+    "SOLVER.CLIP",
+    "SOLVER.SWA_EPOCHS",
     "SOLVER.CHECKPOINT_MINUTES",
 ]
-POSITIVE = ["TILES.REDUCTION", "SOLVER.LR", "SOLVER.ENCODER_LR_FACTOR"]
+POSITIVE = ["TILES.REDUCTION", "SOLVER.LR", "SOLVER.ENCODER_LR_FACTOR", "SOLVER.PLATEAU_FACTOR"]
 FRACTIONS = [
     "SOLVER.SAMPLING_SHARE",
     "TILES.MIN_TISSUE",
@@ -224,6 +232,7 @@ def _lists(cfg: CfgNode) -> Iterator[str]:
 def _training(cfg: CfgNode) -> Iterator[str]:
     data = cfg.DATASETS
     yield from _loss_parts(cfg.SOLVER.LOSS_PARTS)
+    yield from _optimisation(cfg.SOLVER)
     if cfg.TEST.SPLIT and not data.ID_CSV:
         yield f"TEST.SPLIT is {cfg.TEST.SPLIT!r} but DATASETS.ID_CSV, which holds the splits, is empty"
     if data.GROUP_BY not in ("group", "id") and not data.ID_CSV:
@@ -235,6 +244,23 @@ def _training(cfg: CfgNode) -> Iterator[str]:
     folds = len(data.FOLD_GROUPS) or cfg.SOLVER.N_FOLDS
     if not data.FOLDS_CSV and not all(fold in range(folds) for fold in cfg.SOLVER.FOLDS):
         yield f"SOLVER.FOLDS is {cfg.SOLVER.FOLDS}; folds run from 0 to {folds - 1}"
+
+
+def _optimisation(solver: CfgNode) -> Iterator[str]:
+    if solver.CYCLES > 1 and solver.SCHEDULE != "cosine":
+        yield f"SOLVER.CYCLES is {solver.CYCLES} and SOLVER.SCHEDULE {solver.SCHEDULE!r}; cycles need 'cosine'"
+    if solver.CYCLES > 1 and solver.EPOCHS % solver.CYCLES:
+        yield f"SOLVER.CYCLES is {solver.CYCLES}; it must divide SOLVER.EPOCHS ({solver.EPOCHS})"
+    if solver.EMA and solver.SWA_EPOCHS:
+        yield "SOLVER.EMA and SOLVER.SWA_EPOCHS are both set; keep one mean of the weights"
+    if not 0 <= solver.EMA < 1:
+        yield f"SOLVER.EMA is {solver.EMA}; it must be at least 0 and below 1, such as 0.99"
+    if solver.PLATEAU_FACTOR > 1:
+        yield f"SOLVER.PLATEAU_FACTOR is {solver.PLATEAU_FACTOR}; it must be at most 1"
+    if solver.FREEZE_EPOCHS and solver.FREEZE_EPOCHS >= solver.EPOCHS:
+        yield f"SOLVER.FREEZE_EPOCHS is {solver.FREEZE_EPOCHS}; it must be smaller than SOLVER.EPOCHS ({solver.EPOCHS})"
+    if solver.SWA_EPOCHS > solver.EPOCHS:
+        yield f"SOLVER.SWA_EPOCHS is {solver.SWA_EPOCHS}; it must be at most SOLVER.EPOCHS ({solver.EPOCHS})"
 
 
 def _loss_parts(parts: list) -> Iterator[str]:

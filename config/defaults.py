@@ -105,9 +105,25 @@ _C.SOLVER.BATCH_SIZE = 8  # tiles a step
 _C.SOLVER.NUM_WORKERS = 2  # processes that load and augment tiles; 0: none besides the main one
 _C.SOLVER.CACHE = "none"  # decode every patch in each epoch ('none'), or once: 'memory', or a 'disk' file in OUTPUT_DIR
 _C.SOLVER.CACHE_GB = 4.0  # room of the cache in gigabytes; patches beyond it are decoded in each epoch
-_C.SOLVER.LR = 1e-3  # highest learning rate of the one-cycle schedule
+_C.SOLVER.OPTIMIZER = (
+    "adamw"  # 'adamw' (decoupled weight decay), 'adam' (decay through the gradient) or 'sgd' (momentum)
+)
+_C.SOLVER.SCHEDULE = (
+    "one_cycle"  # of the rate: 'one_cycle', 'cosine' (falls to 0) or 'plateau' (falls where Dice rests)
+)
+_C.SOLVER.CYCLES = 1  # cosine: so often from the top, the weights at each end kept in snapshots/; divides EPOCHS
+_C.SOLVER.PLATEAU_PATIENCE = 5  # plateau: the rate falls after this many epochs without a better validation Dice
+_C.SOLVER.PLATEAU_FACTOR = 0.3  # plateau: by this factor
+_C.SOLVER.LR = 1e-3  # highest learning rate of the schedule
 _C.SOLVER.ENCODER_LR_FACTOR = 0.1  # the encoder learns at this fraction of LR
-_C.SOLVER.WEIGHT_DECAY = 1e-2  # decoupled weight decay
+_C.SOLVER.FREEZE_EPOCHS = 0  # epochs at the start in which the encoder's weights stay as they are
+_C.SOLVER.WEIGHT_DECAY = 1e-2  # weight decay
+_C.SOLVER.ACCUMULATE = 1  # batches a step, by the mean of their gradients; batch norm sees each batch alone
+_C.SOLVER.CLIP = 0.0  # longest norm of the gradient of all weights together; 0: any
+_C.SOLVER.EMA = (
+    0.0  # keep a mean of all steps, each counting this fraction of the next (0.99); 0: the weights themselves
+)
+_C.SOLVER.SWA_EPOCHS = 0  # keep the mean of the weights at the ends of this many last epochs; 0: the weights themselves
 _C.SOLVER.PATIENCE = 0  # stop after this many epochs without a better validation Dice; 0: never
 _C.SOLVER.KEEP = "best"  # epoch that predicts: 'best' by validation Dice, or 'last', which no case scored has chosen
 _C.SOLVER.TUNE = []  # tuned out of fold besides the threshold: 'classes' (one each), 'low', 'objects', 'holes' of TEST

@@ -55,7 +55,14 @@ class ModelCard:
     config: str = ""
 
 
-def build_card(cfg: CfgNode, mean: Sequence[float], std: Sequence[float], spacing_um: float | None = None) -> ModelCard:
+def build_card(
+    cfg: CfgNode,
+    mean: Sequence[float],
+    std: Sequence[float],
+    spacing_um: float | None = None,
+    fold: int = 0,
+    validation_ids: tuple[str, ...] = (),
+) -> ModelCard:
     """The card of networks that are trained with a config on data of the given mean, std and pixel size."""
     return ModelCard(
         architecture=cfg.MODEL.ARCHITECTURE,
@@ -66,6 +73,8 @@ def build_card(cfg: CfgNode, mean: Sequence[float], std: Sequence[float], spacin
         std=tuple(std),
         reduction=0.0 if cfg.TILES.SPACING_UM else cfg.TILES.REDUCTION,
         spacing_um=spacing_um,
+        fold=fold,
+        validation_ids=validation_ids,
         config=_with_effect(cfg).dump(sort_keys=False),
     )
 

@@ -11,18 +11,21 @@ from fastai.callback.channelslast import ChannelsLast
 from fastai.callback.core import Callback, CancelEpochException
 from fastai.callback.fp16 import MixedPrecision
 from fastai.callback.progress import ProgressCallback
-from fastai.callback.schedule import LRFinder, ParamScheduler, valley  # adds Learner.fit_one_cycle, too
+from fastai.callback.schedule import LRFinder, ParamScheduler, valley
 from fastai.data.core import DataLoaders
 from fastai.learner import Learner
 from torch import nn
 from yacs.config import CfgNode
 
 from model.callbacks import EarlyStop, EpochSeed, KeepBest, PooledDice, ProgressBar, StepSeed, StopAtNaN
+from model.callbacks.keep import KeepCycles
 from model.callbacks.loss import PooledLoss
+from model.callbacks.steps import FreezeEncoder
 from model.callbacks.together import TrainTogether
 from model.card import ModelCard
 from model.checkpoints import save_checkpoint
 from model.custom_models import parameter_groups
+from model.optimisation import OPTIMIZERS, build_schedule, build_steps
 from model.training_errors import training_errors
 from utils.losses import build_loss
 from utils.plots import plot_lr_finder
@@ -50,15 +53,24 @@ class PatchLearner(Learner):
 
 
 def build_learner(dls: DataLoaders, model: nn.Module, cfg: CfgNode, callbacks: Sequence[Callback] = ()) -> Learner:
-    """A Learner with the config's loss and decoupled weight decay; the encoder is a group of parameters of its own."""
+    """A Learner with the config's loss, optimiser and steps; the encoder is a group of parameters of its own."""
     learner = PatchLearner(
         dls,
         model,
         loss_func=_plain(build_loss(cfg)),
+        opt_func=OPTIMIZERS[cfg.SOLVER.OPTIMIZER],
         splitter=parameter_groups,
         metrics=[PooledDice()],
         wd=cfg.SOLVER.WEIGHT_DECAY,
-        cbs=[EpochSeed(), StepSeed(cfg.SEED), StopAtNaN(), ProgressBar(), ChannelsLast(), *callbacks],
+        cbs=[
+            EpochSeed(),
+            StepSeed(cfg.SEED),
+            StopAtNaN(),
+            ProgressBar(),
+            ChannelsLast(),
+            *build_steps(cfg),
+            *callbacks,
+        ],
     )
     learner.recorder.loss = PooledLoss()
     learner.remove_cb(ProgressCallback)
@@ -72,31 +84,41 @@ def build_learner(dls: DataLoaders, model: nn.Module, cfg: CfgNode, callbacks: S
     return learner
 
 
-def keep_weights(model: nn.Module, card: ModelCard, best: Path, last: Path, keep: str = "best") -> KeepBest:
+def keep_weights(network: nn.Module, card: ModelCard, best: Path, last: Path, keep: str = "best") -> KeepBest:
     """A callback that keeps the best epoch at one path and the last at another; if `keep` is 'last', that at both."""
-
-    def save_to(path: Path) -> Callable[[int, float], None]:
-        return lambda epoch, dice: save_checkpoint(
-            path, model.state_dict(), replace(card, epoch=epoch, valid_dice=dice)
-        )
+    save_best, save_last = _saving(network, card, best), _saving(network, card, last)
 
     def save_both(epoch: int, dice: float) -> None:
-        save_to(best)(epoch, dice)
-        save_to(last)(epoch, dice)
+        save_best(epoch, dice)
+        save_last(epoch, dice)
 
-    return KeepBest(lambda *_: None, save_both) if keep == "last" else KeepBest(save_to(best), save_to(last))
+    return KeepBest(lambda *_: None, save_both) if keep == "last" else KeepBest(save_best, save_last)
+
+
+def build_snapshots(cfg: CfgNode, network: nn.Module, card: ModelCard, folder: Path) -> list[KeepCycles]:
+    """What keeps the weights at the end of each of several cycles, in a folder, for an ensemble."""
+    cycles = cfg.SOLVER.CYCLES
+    paths = [folder / f"fold{card.fold}_cycle{number}.safetensors" for number in range(cycles if cycles > 1 else 0)]
+    return [KeepCycles(cfg.SOLVER.EPOCHS // cycles, [_saving(network, card, path) for path in paths])] if paths else []
+
+
+def _saving(network: nn.Module, card: ModelCard, path: Path) -> Callable[[int, float], None]:
+    def save(epoch: int, dice: float) -> None:
+        save_checkpoint(path, network.state_dict(), replace(card, epoch=epoch, valid_dice=dice))
+
+    return save
 
 
 def fit(learner: Learner, cfg: CfgNode) -> None:
-    """One cycle over SOLVER.EPOCHS; the encoder learns at ENCODER_LR_FACTOR of the rate of the rest."""
+    """Train SOLVER.EPOCHS; the encoder learns at ENCODER_LR_FACTOR of the rate of the rest."""
     lr = cfg.SOLVER.LR
     with training_errors(cfg.SOLVER.BATCH_SIZE):
-        learner.fit_one_cycle(cfg.SOLVER.EPOCHS, slice(lr * cfg.SOLVER.ENCODER_LR_FACTOR, lr))
+        build_schedule(cfg)(learner, cfg.SOLVER.EPOCHS, slice(lr * cfg.SOLVER.ENCODER_LR_FACTOR, lr))
 
 
 def plot_rates(learner: Learner, path: Path) -> None:
     """Plot loss against learning rate; the learner, which this drives apart, is of no use afterwards."""
-    learner.remove_cbs([StopAtNaN, EarlyStop])
+    learner.remove_cbs([StopAtNaN, EarlyStop, FreezeEncoder])
     with training_errors(learner.dls.train.bs):
         learner.fit(FINDER_STEPS // len(learner.dls.train) + 1, cbs=_RisingRate(num_it=FINDER_STEPS))
     rates, losses = torch.tensor(learner.recorder.lrs), torch.tensor(learner.recorder.losses)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fastai.callback.core import Callback
 
-from utils.tables import read_table
+from utils.tables import read_table, write_table
 
 log = logging.getLogger(__name__)
 COLUMNS = ["fold", "epoch", "lr", "train_loss", "valid_loss", "valid_dice", "seconds"]
@@ -20,6 +20,11 @@ def read_history(path: Path) -> list[dict]:
         return []
     rows = read_table(path, COLUMNS).to_dict("records")
     return [{name: int(text) if name in WHOLE else float(text) for name, text in row.items()} for row in rows]
+
+
+def write_history(path: Path, rows: list[dict]) -> None:
+    """Write the rows as history.csv."""
+    write_table(path, rows, COLUMNS)
 
 
 class History(Callback):

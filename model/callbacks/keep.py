@@ -1,6 +1,6 @@
-"""Weights of the best and of the last epoch."""
+"""Weights of the best and of the last epoch, and of those between."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from fastai.callback.core import Callback
 
@@ -30,3 +30,19 @@ class KeepBest(Callback):
         """Keep the last epoch."""
         if self.learn.recorder.values:
             self.save_last(self.epoch + 1, self.learn.recorder.values[-1][-1])
+
+
+class KeepCycles(Callback):
+    """Calls the next of `saves` with (epoch, dice) after every so many epochs; epochs count from 1."""
+
+    order = 70
+
+    def __init__(self, epochs: int, saves: Sequence[Callable[[int, float], None]]):
+        self.epochs = epochs
+        self.saves = saves
+
+    def after_epoch(self) -> None:
+        """Keep the end of a cycle."""
+        done = self.epoch + 1
+        if done % self.epochs == 0:
+            self.saves[done // self.epochs - 1](done, self.learn.recorder.values[-1][-1])

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from fastai.callback.core import Callback
 from fastai.learner import Learner
-from fastai.optimizer import Optimizer
+from fastai.optimizer import Optimizer, average_grad, average_sqr_grad, step_stat
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from yacs.config import CfgNode
@@ -19,7 +19,7 @@ from model.training_state import StateError, has_state, load_state, save_state
 from utils.ranks import agree, is_writer
 from utils.signals import StopRequest
 
-MOMENTS = {"grad_avg", "sqr_avg", "step"}  # what Adam knows of a parameter once it took a step
+MOMENTS = {average_grad: "grad_avg", average_sqr_grad: "sqr_avg", step_stat: "step"}  # that parts of optimisers keep
 log = logging.getLogger(__name__)
 
 
@@ -133,12 +133,13 @@ def restore_optimiser(optimiser: Optimizer, state: dict[str, Any]) -> None:
         raise StateError(f"the checkpoint's optimiser has {len(state['state'])} parameters, ours {len(parameters)}")
     for hypers, saved in zip(optimiser.hypers, state["hypers"], strict=True):
         hypers.update(saved)
+    moments = {MOMENTS[part] for part in (getattr(each, "func", each) for each in optimiser.cbs) if part in MOMENTS}
     for number, (parameter, saved) in enumerate(zip(parameters, state["state"], strict=True)):
         tensors = {name: value for name, value in saved.items() if isinstance(value, torch.Tensor)}
         shapes = {value.shape for value in tensors.values()}
-        if tensors and not (shapes == {parameter.shape} and saved.keys() >= MOMENTS):
+        if tensors and not (shapes == {parameter.shape} and saved.keys() >= moments):
             raise StateError(
-                f"the checkpoint's optimiser is broken: parameter {number} lacks some of {sorted(MOMENTS)}"
+                f"the checkpoint's optimiser is broken: parameter {number} lacks some of {sorted(moments)}"
             )
         placed = {name: torch.empty_like(parameter).copy_(value) for name, value in tensors.items()}
         optimiser.state[parameter] = {**saved, **placed}

@@ -43,6 +43,23 @@ def test_each_wrong_choice_of_a_list_is_named(key):
     assert mistakes(key, "[]") == []
 
 
+@pytest.mark.parametrize(
+    ("options", "key"),
+    [
+        (["SOLVER.CYCLES", "3"], "SOLVER.CYCLES"),
+        (["SOLVER.CYCLES", "4", "SOLVER.SCHEDULE", "cosine", "SOLVER.EPOCHS", "30"], "SOLVER.CYCLES"),
+        (["SOLVER.EMA", "0.9", "SOLVER.SWA_EPOCHS", "3"], "SOLVER.EMA"),
+        (["SOLVER.EMA", "1.0"], "SOLVER.EMA"),
+        (["SOLVER.EMA", "-0.1"], "SOLVER.EMA"),
+        (["SOLVER.PLATEAU_FACTOR", "1.5"], "SOLVER.PLATEAU_FACTOR"),
+        (["SOLVER.FREEZE_EPOCHS", "30"], "SOLVER.FREEZE_EPOCHS"),
+        (["SOLVER.SWA_EPOCHS", "31"], "SOLVER.SWA_EPOCHS"),
+    ],
+)
+def test_what_does_not_go_together_is_named(options, key):
+    assert [mistake.split(" ")[0] for mistake in mistakes(*options)] == [key]
+
+
 @pytest.mark.parametrize("parts", ["['bce', 1]", "[['bce']]", "[['bce', 0]]", "[['bce', '1']]"])
 def test_parts_of_a_loss_are_pairs_of_name_and_weight(parts):
     assert [mistake.split(" is ")[0] for mistake in mistakes("SOLVER.LOSS_PARTS", parts)] == ["SOLVER.LOSS_PARTS"]

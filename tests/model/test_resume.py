@@ -14,6 +14,7 @@ from torch import nn
 from config import load_cfg
 from data.patches.loader import PatchLoader
 from model.callbacks import History, KeepBest, Resume
+from model.callbacks.average import build_averaging
 from model.callbacks.resume import capture, restore_optimiser
 from model.learner import build_learner, fit
 from model.training_errors import TrainingError
@@ -83,6 +84,7 @@ class Run:
     """A run in a folder that can be stopped and gone on with."""
 
     def __init__(self, folder, *options, workers=0, minutes=0.0):
+        folder.mkdir(exist_ok=True)
         self.path = folder / "state.safetensors"
         self.options, self.workers, self.minutes = options, workers, minutes
         self.rows, self.best, self.last = [], [], []
@@ -97,13 +99,16 @@ class Run:
         )
         stop = StopRequest()
         state = load_state(self.path) if resume else None
+        network = Net()
+        _, averaging = build_averaging(cfg, network)
         callbacks = [
+            *averaging,
             History(0, self.rows, lambda: None),
             KeepBest(lambda *best: self.best.append(best), lambda *last: self.last.append(last)),
             Resume(self.path, self.minutes, data, stop, state),
             *others,
         ]
-        self.learner = build_learner(dls, Net(), cfg, callbacks)
+        self.learner = build_learner(dls, network, cfg, callbacks)
         with stop:
             fit(self.learner, cfg)
         return self
@@ -150,6 +155,30 @@ def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(whole, tmp_path, minu
     assert same(whole, run.go(resume=True).outcome())
 
 
+TECHNIQUES = [
+    ("OPTIMIZER", "sgd"),
+    ("OPTIMIZER", "adam"),
+    ("SCHEDULE", "cosine", "CYCLES", "2"),
+    ("SCHEDULE", "plateau", "PLATEAU_PATIENCE", "1"),
+    ("ACCUMULATE", "2"),
+    ("ACCUMULATE", "2", "FREEZE_EPOCHS", "2", "CLIP", "0.01"),
+    ("EMA", "0.9"),
+    ("EMA", "0.9", "ACCUMULATE", "3"),
+    ("SWA_EPOCHS", "3"),
+]
+
+
+@pytest.mark.parametrize("technique", TECHNIQUES, ids="_".join)
+def test_a_run_of_each_technique_that_was_stopped_ends_as_if_it_had_not_been(whole, tmp_path, technique):
+    options = [f"SOLVER.{word}" if place % 2 == 0 else word for place, word in enumerate(technique)]
+    plain = Run(tmp_path / "whole", *options).go().outcome()
+    assert not same(plain["state"]["model"], whole["state"]["model"]) or plain["rows"] != whole["rows"]
+    run = Run(tmp_path, *options, minutes=1e-9)
+    for moment in (1, 3, 6, PASS + 2):  # in training, in validation, and in a later epoch
+        run.stop(moment)
+    assert same(plain, run.go(resume=True).outcome())
+
+
 def test_a_run_may_be_stopped_again_and_again(whole, tmp_path):
     run = Run(tmp_path, minutes=1e-9)
     for _ in range(5):
@@ -166,7 +195,6 @@ def test_processes_that_load_change_nothing(whole, tmp_path, workers):
 
 def test_early_stopping_remembers_how_long_it_waited(tmp_path):
     options = ["SOLVER.PATIENCE", "2", "SOLVER.LR", "1e-9"]
-    (tmp_path / "whole").mkdir()
     whole = Run(tmp_path / "whole", *options).go().outcome()
     assert len(whole["rows"]) < EPOCHS
     assert same(whole, Run(tmp_path, *options).stop(PASS + 1).go(resume=True).outcome())
