@@ -95,13 +95,14 @@ def prepare(cfg: CfgNode, failures: "Failures") -> Material | None:
     from data.cases import list_cases
     from data.manifest import build_training_manifest
     from data.patches.build import NothingToLearnError, build_folds, build_training_set
-    from model.custom_models import build_model
+    from model.custom_models import build_model, check_network
     from model.torch_network import choose_engine
     from utils.loggers.opening import check_loggers
 
     with config_mistakes():
         check_loggers(cfg.SOLVER.LOGGERS)
-        build_model(cfg)  # a wrong name or file is found before anything slow
+        # a wrong name, file or size is found before anything slow
+        check_network(build_model(cfg), cfg.MODEL.IN_CHANNELS, cfg.INPUT.SIZE_TRAIN)
         choose_engine(cfg.TEST.ENGINE)
         table = list_cases(cfg)
         for problem in table.problems:

@@ -3,6 +3,7 @@
 import difflib
 import os
 import pickle
+import re
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from segmentation_models_pytorch.encoders.resnet import ResNetEncoder
 from torch import Tensor, nn
 from yacs.config import CfgNode
 
+from model.encoder_weights import fit_tensor, fold_layer_scale, is_dispensable, left_over
 from model.unext import UneXt
 
 WEIGHT_SUFFIXES = (".safetensors", ".pth", ".pt")
@@ -23,6 +25,14 @@ PREFIXES = ("module.", "model.", "encoder.")  # of DataParallel, of wrappers, of
 UNUSED_KEYS = frozenset({"aspp.conv1.weight"})  # in the published UneXt101 weights, read by nothing
 SHOWN = 5  # names shown of a long list
 SHORT_LIST = 20  # names that can be shown at once
+UNFIT = (
+    AttributeError,
+    KeyError,
+    NotImplementedError,
+    TypeError,
+    ValueError,
+)  # what smp and timm tell a wrong choice by
+RASTER = 32  # sides of patches are multiples of it
 WITHOUT_DOWNLOAD = "MODEL.ENCODER_WEIGHTS None, or the path of a local weight file"
 
 Builder = Callable[[str, str | None, int, int], nn.Module]  # encoder name, encoder weights, in_channels, classes
@@ -68,6 +78,20 @@ def parameter_groups(model: nn.Module) -> list[list[nn.Parameter]]:
         in_encoder = child == "encoder" or (child.startswith("enc") and child[3:].isdigit())
         (encoder if in_encoder else rest).append(parameter)
     return [encoder, rest]
+
+
+def check_network(model: nn.Module, in_channels: int, side: int) -> None:
+    """Raise ValueError where a network cannot take patches of `side` pixels in training and others at prediction."""
+    device = next(model.parameters()).device
+    for size in ((side, side), (128, 160)):
+        try:
+            with torch.no_grad():
+                model.eval()(torch.zeros((1, in_channels, *size), device=device))
+        except (AssertionError, IndexError, RuntimeError, ValueError) as error:
+            raise ValueError(
+                f"the network of MODEL.ARCHITECTURE and MODEL.ENCODER_NAME cannot take a patch of "
+                f"{size[0]} x {size[1]} pixels: {_short(error)}; choose another encoder, or a larger INPUT.SIZE_TRAIN"
+            ) from error
 
 
 def load_state(model: nn.Module, state_dict: dict[str, Tensor], source_name: str) -> None:
@@ -117,18 +141,28 @@ def load_encoder_weights(encoder: nn.Module, path: Path, in_channels: int) -> No
     """Load a file of weights, often a whole classifier's, into an encoder.
 
     Names match without the prefixes `module.`, `model.`, `encoder.` and with '.' like '_'. A first convolution made for
-    other input channels is summed (one channel) or repeated and scaled. What only the file has is left out. Raises
-    ValueError where a parameter or buffer of the encoder stays without its tensor.
+    other input channels is summed (one channel) or repeated and scaled; patches and positions of a vision transformer
+    are resampled, its layer scale goes into the layers before where the encoder has none. What else only the file has
+    is left out. Raises ValueError where a parameter or buffer of the encoder stays without its tensor, or a vision
+    transformer's file has more blocks or tokens.
     """
-    found = {_normalised(key): value for key, value in read_weights(path).items()}
     own = encoder.state_dict()
-    matched = {key: _fitted(found.get(_normalised(key)), value, in_channels) for key, value in own.items()}
-    unmatched = [key for key, value in matched.items() if value is None and not key.endswith("num_batches_tracked")]
+    names = {_normalised(key): value for key, value in own.items()}
+    found = fold_layer_scale({_normalised(key): value for key, value in read_weights(path).items()}, names)
+    matched = {
+        key: fit_tensor(_normalised(key), found.get(_normalised(key)), value, in_channels) for key, value in own.items()
+    }
+    unmatched = [key for key, value in matched.items() if value is None and not is_dispensable(_normalised(key))]
+    extra = left_over(found, names)
+    reason = f"has {len(extra)} tensors that the encoder lacks ({_first(extra)})" if extra else ""
     if unmatched:
-        raise ValueError(
-            f"{path} lacks {len(unmatched)} of the encoder's {len(own)} tensors, or has them in another shape "
-            f"({_first(unmatched)}); MODEL.ENCODER_WEIGHTS must be a file of the encoder that MODEL.ENCODER_NAME names"
+        reason = (
+            f"lacks {len(unmatched)} of the encoder's {len(own)} tensors, or has them in another shape "
+            f"({_first(unmatched)})"
         )
+    if reason:
+        wanted = "MODEL.ENCODER_WEIGHTS must be a file of the encoder that MODEL.ENCODER_NAME names"
+        raise ValueError(f"{path} {reason}; {wanted}")
     with torch.no_grad():
         for key, value in matched.items():
             if value is not None:
@@ -151,10 +185,18 @@ def _build_smp(
     network: Callable[..., nn.Module], encoder_name: str, weights: str | None, in_channels: int, classes: int
 ) -> nn.Module:
     _check_encoder_name(encoder_name)
-    options = {"dynamic_img_size": True} if network is smp.DPT and _is_vision_transformer(encoder_name) else {}
+    options = _any_size(network, encoder_name)
 
     def make(weights: str | bool | None) -> nn.Module:
-        return network(encoder_name, encoder_weights=weights, in_channels=in_channels, classes=classes, **options)
+        try:
+            return network(encoder_name, encoder_weights=weights, in_channels=in_channels, classes=classes, **options)
+        except Exception as error:
+            if type(error) not in UNFIT:
+                raise
+            raise ValueError(
+                f"MODEL.ARCHITECTURE {network.__name__} cannot have MODEL.ENCODER_NAME {encoder_name!r}: "
+                f"{_short(error)}; plain vision transformers go with DPT, encoders in stages with the others"
+            ) from error
 
     return _with_weights(make, encoder_name, weights, in_channels)
 
@@ -174,7 +216,7 @@ def _with_weights(
     try:
         return make(weights=True if encoder_name.startswith("tu-") else weights)
     except Exception as error:
-        if type(error) in (KeyError, NotImplementedError, TypeError, ValueError):
+        if type(error) in UNFIT:
             raise  # the network cannot have this encoder: no download would help
         raise RuntimeError(
             f"weights {weights!r} of encoder {encoder_name!r} could not be downloaded ({type(error).__name__}: "
@@ -208,8 +250,18 @@ def _check_weights_name(encoder_name: str, weights: str) -> None:
         )
 
 
-def _is_vision_transformer(encoder_name: str) -> bool:
-    return timm.models.is_model_in_modules(encoder_name.removeprefix("tu-"), ("vision_transformer", "deit"))
+def _any_size(network: Callable[..., nn.Module], encoder_name: str) -> dict[str, bool | int]:
+    """What makes a timm encoder take patches of any size on the raster."""
+    name = encoder_name.removeprefix("tu-")
+    if not encoder_name.startswith("tu-"):
+        return {}
+    if timm.models.is_model_in_modules(name, ("swin_transformer", "swin_transformer_v2")):
+        return {"strict_img_size": False}
+    if network is not smp.DPT or not timm.models.is_model_in_modules(name, ("vision_transformer", "deit", "eva")):
+        return {}
+    side = re.search(r"patch(\d+)", name)
+    resampled = {"patch_size": 16} if side and RASTER % int(side[1]) else {}  # 14 pixels, as of DINOv2
+    return {"dynamic_img_size": True} | resampled
 
 
 def _is_file(weights: str) -> bool:
@@ -221,19 +273,6 @@ def _check_weight_file(path: Path) -> None:
         raise ValueError(f"{path} is no weight file; its name must end in one of {list(WEIGHT_SUFFIXES)}")
     if not path.is_file():
         raise ValueError(f"{path} does not exist; set {WITHOUT_DOWNLOAD}")
-
-
-def _fitted(value: Tensor | None, own: Tensor, in_channels: int) -> Tensor | None:
-    """`value` if it has the shape of `own`, adapted if only its input channels differ, else None."""
-    if value is None or value.shape == own.shape:
-        return value
-    same_but_inputs = own.ndim >= 4 and value.shape[:1] + value.shape[2:] == own.shape[:1] + own.shape[2:]
-    if not (same_but_inputs and own.shape[1] == in_channels):
-        return None
-    if in_channels == 1:
-        return value.float().sum(1, keepdim=True)
-    given = value.shape[1]
-    return value.float()[:, torch.arange(in_channels) % given] * (given / in_channels)
 
 
 def _normalised(key: str) -> str:

@@ -63,6 +63,62 @@ def test_dpt_takes_a_vision_transformer_and_any_size_of_patch() -> None:
     assert forward(build_network("DPT", "tu-test_vit", None, 3, 2), side=64).shape == (1, 2, 64, 64)
 
 
+@pytest.mark.parametrize("architecture", ["UneXt", *SMP_NAMES])
+def test_a_step_of_every_architecture_reaches_encoder_and_decoder(architecture: str) -> None:
+    network = build_network(architecture, "tu-test_vit" if architecture == "DPT" else "resnet18", None, 3, 1).train()
+    side = 128 if architecture == "PAN" else 64
+    images = torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(0))
+    loss = nn.functional.binary_cross_entropy_with_logits(network(images), (images[:, :1] > 0).float())
+    loss.backward()
+    for group in parameter_groups(network):
+        gradients = [parameter.grad for parameter in group if parameter.grad is not None]
+        assert all(bool(torch.isfinite(gradient).all()) for gradient in gradients)
+        assert sum(bool(gradient.any()) for gradient in gradients) >= len(group) / 2
+
+
+@pytest.mark.parametrize(
+    ("architecture", "encoder"),
+    [
+        ("DPT", "tu-vit_small_patch14_reg4_dinov2"),
+        ("DPT", "tu-vit_tiny_patch16_224"),
+        ("DPT", "tu-eva02_tiny_patch14_224"),
+        ("DPT", "tu-test_convnext"),
+        ("Unet", "tu-swin_tiny_patch4_window7_224"),
+        ("FPN", "mit_b0"),
+        ("Unet", "tu-test_convnext"),
+        ("Unet", "tu-test_efficientnet"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Encoder does not have prefix tokens")
+def test_encoders_of_every_kind_take_patches_of_any_size_on_the_raster(architecture: str, encoder: str) -> None:
+    network = build_network(architecture, encoder, None, 3, 2).eval()
+    with torch.no_grad():
+        assert network(torch.zeros(1, 3, 64, 96)).shape == (1, 2, 64, 96)
+    custom_models.check_network(network, 3, 96)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "encoder"),
+    [("Unet", "tu-test_vit"), ("UnetPlusPlus", "mit_b0"), ("Linknet", "mit_b0"), ("DPT", "mit_b0")],
+)
+def test_an_encoder_that_an_architecture_cannot_have_is_named_in_one_line(architecture: str, encoder: str) -> None:
+    message = (
+        f"ARCHITECTURE {architecture} cannot have MODEL.ENCODER_NAME '{encoder}': .*; plain vision transformers go"
+    )
+    with pytest.raises(ValueError, match=message) as error:
+        build_network(architecture, encoder, None, 3, 1)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "encoder", "side"), [("PAN", "resnet18", 64), ("DPT", "tu-beit_base_patch16_224", 256)]
+)
+def test_a_network_that_cannot_take_the_patches_is_refused(architecture: str, encoder: str, side: int) -> None:
+    network = build_network(architecture, encoder, None, 3, 1)
+    with pytest.raises(ValueError, match=rf"cannot take a patch of {side} x {side} pixels: .*; choose another encoder"):
+        custom_models.check_network(network, 3, side)
+
+
 def test_timm_encoders_take_any_channels() -> None:
     model = build_network("FPN", f"tu-{TIMM_ENCODER}", None, 4, 3)
     assert forward(model, side=64, in_channels=4).shape == (1, 3, 64, 64)
@@ -196,6 +252,47 @@ def test_the_first_convolution_is_adapted_as_smp_and_timm_do(tmp_path: Path, in_
     bare.load_state_dict({key: value for key, value in state.items() if not key.startswith("fc")})
     bare.set_in_channels(in_channels, pretrained=True)
     torch.testing.assert_close(model.encoder.conv1.weight, bare.conv1.weight)
+
+
+def features(model: nn.Module, images: Tensor) -> Tensor:
+    """What a vision transformer without its last norm makes of images."""
+    with torch.no_grad():
+        return model.eval().forward_intermediates(images, indices=1, norm=False, intermediates_only=True)[0]
+
+
+def test_a_vision_transformers_file_fills_the_encoder(tmp_path: Path) -> None:
+    whole = timm.create_model("test_vit", num_classes=5)
+    save_file(whole.state_dict(), tmp_path / "vit.safetensors")
+    model = build_network("DPT", "tu-test_vit", str(tmp_path / "vit.safetensors"), 3, 1)
+    images = torch.randn(1, 3, 160, 160, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(features(model.encoder.model, images), features(whole, images))
+
+
+def test_layer_scale_that_the_encoder_lacks_goes_into_the_layers_before(tmp_path: Path) -> None:
+    scaled = timm.create_model("test_vit", init_values=0.5, num_classes=0)
+    nn.init.uniform_(scaled.blocks[1].ls1.gamma)
+    nn.init.uniform_(scaled.blocks[1].ls2.gamma)
+    save_file(scaled.state_dict(), tmp_path / "scaled.safetensors")
+    model = build_network("DPT", "tu-test_vit", str(tmp_path / "scaled.safetensors"), 3, 1)
+    images = torch.randn(1, 3, 160, 160, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(features(model.encoder.model, images), features(scaled, images), rtol=1e-4, atol=1e-5)
+
+
+def test_patches_and_positions_of_another_size_are_resampled_as_timm_does(tmp_path: Path) -> None:
+    given = timm.create_model("test_vit", patch_size=14, img_size=168, num_classes=0)
+    save_file(given.state_dict(), tmp_path / "other.safetensors")
+    model = build_network("DPT", "tu-test_vit", str(tmp_path / "other.safetensors"), 3, 1)
+    wanted = timm.create_model("test_vit", num_classes=0)
+    fitted = timm.models.vision_transformer.checkpoint_filter_fn(given.state_dict(), wanted)
+    for name in ("patch_embed.proj.weight", "pos_embed"):
+        torch.testing.assert_close(model.encoder.model.state_dict()[name], fitted[name])
+
+
+def test_a_vision_transformer_with_more_in_it_is_refused(tmp_path: Path) -> None:
+    state = timm.create_model("test_vit", num_classes=0).state_dict()
+    save_file(state | {"reg_token": torch.zeros(1, 4, 64)}, tmp_path / "more.safetensors")
+    with pytest.raises(ValueError, match=r"more.safetensors has 1 tensors that the encoder lacks \(reg_token\); MODEL"):
+        build_network("DPT", "tu-test_vit", str(tmp_path / "more.safetensors"), 3, 1)
 
 
 def test_a_file_of_another_encoder_is_refused_with_what_is_missing(tmp_path: Path) -> None:
