@@ -48,6 +48,7 @@ CHOICES_OF_LISTS = {
     "SOLVER.LOGGERS": ["tensorboard", "wandb", "mlflow"],
     "TEST.WRITE": ["tiff", "rle", "ome", "preview", "geojson", "objects"],
 }
+WITH_INNER_MASKS = ["UneXt", "UneXt101", "UneXt50", "UneXt18", "Unet", "UnetPlusPlus", "MAnet", "Linknet"]
 AT_LEAST_ONE = [
     "INPUT.SIZE_TRAIN",
     "TEST.PATCH",
@@ -80,6 +81,8 @@ NOT_NEGATIVE = [
     "SOLVER.WEIGHT_DECAY",
     "SOLVER.FREEZE_EPOCHS",
     "SOLVER.CLIP",
+    "SOLVER.DEEP_SUPERVISION",
+    "MODEL.ANY_HEAD",
     "SOLVER.SWA_EPOCHS",
     "SOLVER.CHECKPOINT_MINUTES",
 ]
@@ -233,6 +236,8 @@ def _training(cfg: CfgNode) -> Iterator[str]:
     data = cfg.DATASETS
     yield from _loss_parts(cfg.SOLVER.LOSS_PARTS)
     yield from _optimisation(cfg.SOLVER)
+    if cfg.SOLVER.DEEP_SUPERVISION and cfg.MODEL.ARCHITECTURE not in WITH_INNER_MASKS:
+        yield f"SOLVER.DEEP_SUPERVISION is set; it needs MODEL.ARCHITECTURE to be one of {WITH_INNER_MASKS}"
     if cfg.TEST.SPLIT and not data.ID_CSV:
         yield f"TEST.SPLIT is {cfg.TEST.SPLIT!r} but DATASETS.ID_CSV, which holds the splits, is empty"
     if data.GROUP_BY not in ("group", "id") and not data.ID_CSV:

@@ -90,11 +90,13 @@ _C.MODEL.ENCODER_NAME = "resnext101_32x16d"  # encoder of UneXt and smp networks
 _C.MODEL.ENCODER_WEIGHTS = "ssl"  # pretrained weights: a name ('imagenet', 'ssl'), a local weight file, or None
 _C.MODEL.ACTIVATION = "sigmoid"  # kept for older configs: networks give logits, one sigmoid turns them into probability
 _C.MODEL.IN_CHANNELS = 3  # channels of the image
+_C.MODEL.ANY_HEAD = 0.0  # weight of a loss that asks, in training, whether a patch holds a class at all; 0: none
 
 # --------------------------------------------------------------------------------------------------------------- solver
 _C.SOLVER = Cn()
 _C.SOLVER.LOSS_FUNCTION_NAME = "bce_dice"  # a name of utils/losses.py
 _C.SOLVER.LOSS_PARTS = []  # sum of losses times weights in place of the one named, [['bce', 1], ['tversky', 0.5]]
+_C.SOLVER.DEEP_SUPERVISION = 0.0  # weight of the loss of masks from inner layers, in training; UneXt, U-Nets; 0: none
 _C.SOLVER.N_FOLDS = 4  # folds of the cross-validation; of no effect with FOLDS_CSV, FOLD_GROUPS or a split 'valid'
 _C.SOLVER.FOLDS = []  # folds to train, [0, 2]; empty: all
 _C.SOLVER.EPOCHS = 30  # passes over the training tiles

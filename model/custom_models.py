@@ -74,7 +74,7 @@ def parameter_groups(model: nn.Module) -> list[list[nn.Parameter]]:
     encoder: list[nn.Parameter] = []
     rest: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
-        child = name.split(".", 1)[0]
+        child = name.removeprefix("network.").split(".", 1)[0]  # of a network with heads for training
         in_encoder = child == "encoder" or (child.startswith("enc") and child[3:].isdigit())
         (encoder if in_encoder else rest).append(parameter)
     return [encoder, rest]

@@ -26,8 +26,8 @@ from model.card import ModelCard
 from model.checkpoints import save_checkpoint
 from model.custom_models import parameter_groups
 from model.optimisation import OPTIMIZERS, build_schedule, build_steps
+from model.supervision import build_supervision
 from model.training_errors import training_errors
-from utils.losses import build_loss
 from utils.plots import plot_lr_finder
 from utils.ranks import rank_count
 
@@ -54,10 +54,11 @@ class PatchLearner(Learner):
 
 def build_learner(dls: DataLoaders, model: nn.Module, cfg: CfgNode, callbacks: Sequence[Callback] = ()) -> Learner:
     """A Learner with the config's loss, optimiser and steps; the encoder is a group of parameters of its own."""
+    trained, loss = build_supervision(cfg, model)
     learner = PatchLearner(
         dls,
-        model,
-        loss_func=_plain(build_loss(cfg)),
+        trained,
+        loss_func=_plain(loss),
         opt_func=OPTIMIZERS[cfg.SOLVER.OPTIMIZER],
         splitter=parameter_groups,
         metrics=[PooledDice()],

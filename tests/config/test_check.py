@@ -49,6 +49,7 @@ def test_each_wrong_choice_of_a_list_is_named(key):
         (["SOLVER.CYCLES", "3"], "SOLVER.CYCLES"),
         (["SOLVER.CYCLES", "4", "SOLVER.SCHEDULE", "cosine", "SOLVER.EPOCHS", "30"], "SOLVER.CYCLES"),
         (["SOLVER.EMA", "0.9", "SOLVER.SWA_EPOCHS", "3"], "SOLVER.EMA"),
+        (["SOLVER.DEEP_SUPERVISION", "0.5", "MODEL.ARCHITECTURE", "FPN"], "SOLVER.DEEP_SUPERVISION"),
         (["SOLVER.EMA", "1.0"], "SOLVER.EMA"),
         (["SOLVER.EMA", "-0.1"], "SOLVER.EMA"),
         (["SOLVER.PLATEAU_FACTOR", "1.5"], "SOLVER.PLATEAU_FACTOR"),
