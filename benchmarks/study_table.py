@@ -109,11 +109,14 @@ def _texts(options: Mapping[str, object]) -> dict[str, str]:
 def _mistakes(table: StudyTable) -> Iterator[str]:
     names = [row.name for row in table.rows]
     yield from (f"row {name} is there twice" for name in sorted({name for name in names if names.count(name) > 1}))
+    is_pairs = table.options.get("DATASETS.LAYOUT") == "pairs"
     for row in table.rows:
         if not NAME.fullmatch(row.name):
             yield f"row {row.name!r} must have a name of letters, digits, '.', '_', '+' and '-'"
         if not row.images > 0:
             yield f"row {row.name}: {IMAGES} is {row.images}; it must be above 0"
+        if is_pairs and row.images == 1 and any(key.startswith(("TILES.", "INPUT.SIZE")) for key in row.options):
+            yield f"row {row.name}: patches of pairs are not counted; set {IMAGES}, an epoch's pixels over the base's"
         try:
             cfg, mistakes = read_cfg("", words(table.options_of(row)))
             check_cfg(cfg, [], mistakes)

@@ -73,6 +73,15 @@ def test_all_mistakes_of_all_rows_are_told_at_once(write):
     assert "row twice: images is 0.0" in str(caught.value)
 
 
+def test_rows_of_pairs_with_other_patches_must_say_how_much_they_show(write):
+    text = TABLE.replace("{MODEL", "{DATASETS.LAYOUT: pairs, MODEL").replace(
+        "TEST.TTA: flips}\n    tuned", "%s}\n    tuned"
+    )
+    load_table(write(text % "TILES.REDUCTION: 2.0, images: 4"), {})
+    with pytest.raises(ConfigError, match="row tta: patches of pairs are not counted"):
+        load_table(write(text % "TILES.REDUCTION: 2.0"), {})
+
+
 def test_a_table_that_does_not_exist_is_told_with_those_that_do():
     with pytest.raises(ConfigError, match=r"choose one of \['drone', 'kidney'\]"):
         load_table("kindey", {})
