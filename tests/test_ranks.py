@@ -47,18 +47,26 @@ def last_weights(root, name):
     return load_checkpoint(root / "runs" / name / "last_epoch" / "fold0.safetensors")[0]
 
 
-@pytest.mark.parametrize("loss", ["bce_dice", "symmetric_lovasz"])
-def test_two_processes_learn_as_one_does_within_rounding(pairs, loss):
+TECHNIQUES = {
+    "bce_dice": {},
+    "symmetric_lovasz": {"SOLVER__LOSS_FUNCTION_NAME": "symmetric_lovasz"},
+    "steps": {"SOLVER__FREEZE_EPOCHS": 1, "SOLVER__ACCUMULATE": 2, "SOLVER__CLIP": 0.1, "SOLVER__SCHEDULE": "cosine"},
+    "heads": {"MODEL__ANY_HEAD": 0.5, "SOLVER__EMA": 0.9},
+}
+
+
+@pytest.mark.parametrize("technique", TECHNIQUES)
+def test_two_processes_learn_as_one_does_within_rounding(pairs, technique):
     histories, weights = [], []
     for count in (1, 2):
-        name = f"{loss}{count}"
-        assert train(pairs, name, count, SOLVER__LOSS_FUNCTION_NAME=loss) == [0] * count, log_of(pairs, name)
+        name = f"{technique}{count}"
+        assert train(pairs, name, count, **TECHNIQUES[technique]) == [0] * count, log_of(pairs, name)
         histories.append(pd.read_csv(pairs / "runs" / name / "history.csv").drop(columns="seconds"))
         weights.append(last_weights(pairs, name))
     pd.testing.assert_frame_equal(*histories, rtol=1e-5, atol=0)
     assert all((tensor - weights[1][name]).abs().max() < 1e-5 for name, tensor in weights[0].items())
-    assert log_of(pairs, f"{loss}2", rank=1) == ""
-    files = [{path.name for path in (pairs / "runs" / f"{loss}{count}").iterdir()} for count in (1, 2)]
+    assert log_of(pairs, f"{technique}2", rank=1) == ""
+    files = [{path.name for path in (pairs / "runs" / f"{technique}{count}").iterdir()} for count in (1, 2)]
     assert files[0] == files[1]
 
 
