@@ -223,7 +223,7 @@ def train_fold(cfg: CfgNode, run: Path, material: Material, fold: int, history: 
     from utils.signals import StopRequest
 
     seed_everything(cfg.SEED + fold)
-    data = material.data
+    data, state = material.data, run / STATES / f"fold{fold}.safetensors"
     dls, model = build_dataloaders(cfg, data, material.fold_of, fold), build_model(cfg)
     card = build_card(cfg, data.mean, data.std, data.spacing_um, fold, material.inside(fold))
     shown, averaging = build_averaging(cfg, model)
@@ -232,10 +232,9 @@ def train_fold(cfg: CfgNode, run: Path, material: Material, fold: int, history: 
     look = partial(write_samples, samples=dls.valid.dataset.samples, predict=NetworkInTraining(shown, card))
     snapshots = build_snapshots(cfg, shown, card, run / "snapshots")
     written = [note, keep, *snapshots, *watch(run, fold, history, loggers, cfg.SOLVER.SAMPLES_EVERY, look)]
-    state, trained_on = run / STATES / f"fold{fold}.safetensors", dls.train.dataset.fingerprint
     with StopRequest() as stop:
-        more = [*averaging, *(written if is_writer() else []), build_resume(cfg, state, trained_on, stop)]
-        fit(build_learner(dls, model, cfg, more), cfg)
+        resume = build_resume(cfg, state, dls.train.dataset.fingerprint, stop)
+        fit(build_learner(dls, model, cfg, [*averaging, *(written if is_writer() else []), resume]), cfg)
     if is_writer():
         remove_state(state)
 

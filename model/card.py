@@ -13,6 +13,7 @@ FORMAT = "glomeruli-segmentation 1"
 NO_EFFECT = (
     "OUTPUT_DIR",
     "RUN_NAME",
+    "DATASETS.HASHES",
     "SOLVER.NUM_WORKERS",
     "SOLVER.CACHE",
     "SOLVER.CACHE_GB",

@@ -10,6 +10,8 @@ import yaml
 from config import load_cfg
 from config.check import CHOICES, CHOICES_OF_LISTS, check_cfg
 from config.load import all_keys
+from config.resume import MAY_DIFFER
+from model.card import NO_EFFECT
 
 ROOT = Path(__file__).resolve().parent.parent
 EXPERIMENTS = sorted((ROOT / "config" / "experiments").glob("*.yaml"))
@@ -119,3 +121,7 @@ def test_the_choice_of_stains_is_the_table_of_stains():
     from data.patches.transforms import STAINS_OD
 
     assert sorted(CHOICES["AUGMENTATION.STAINS"]) == sorted(STAINS_OD)
+
+
+def test_what_changes_no_weights_may_differ_when_training_goes_on():
+    assert set(NO_EFFECT) == {key for key in MAY_DIFFER if not key.startswith("TEST.")}
