@@ -14,6 +14,7 @@ from config.check import check_cfg
 FOLDER = ROOT / "benchmarks" / "studies"
 IMAGES = "images"  # key of a row that is no option: images that an epoch draws for each patch of the grid
 AT_TEST = ("TEST.", "SOLVER.TUNE", "SOLVER.NESTED")  # options of no effect on weights
+AUGMENTATION, SET = "AUGMENTATION.", "AUGMENTATION.SET"
 NAME = re.compile(r"[\w.+-]+")
 Options = Mapping[str, str]
 
@@ -50,8 +51,11 @@ class StudyTable:
         return self.rows[0]
 
     def options_of(self, row: Row) -> dict[str, str]:
-        """The options of a row, with those that all rows share."""
-        return {**self.options, **row.options}
+        """The options of a row, with those that all rows share; a named set of augmentation takes the place of its keys."""
+        shared = self.options
+        if SET in row.options:
+            shared = {key: value for key, value in shared.items() if not key.startswith(AUGMENTATION)}
+        return {**shared, **row.options}
 
     def trainer_of(self, row: Row) -> Row:
         """The first row that trains the same networks: itself, unless it differs from another in predicting alone."""

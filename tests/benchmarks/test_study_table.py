@@ -63,6 +63,16 @@ def test_a_row_overrules_the_command_line_and_that_the_table(write):
     assert found["tta"]["TEST.TTA"] == "flips"
 
 
+def test_a_named_set_of_augmentation_takes_the_place_of_all_its_keys(write):
+    table = load_table(write(TABLE + "    seed: {AUGMENTATION.SET: seed, AUGMENTATION.FLIP: 1}\n"), {"AUGMENTATION.HSV": "0.9"})
+    options = table.options_of(table.rows[-1])
+    assert {key: options[key] for key in options if key.startswith("AUGMENTATION")} == {
+        "AUGMENTATION.SET": "seed",
+        "AUGMENTATION.FLIP": "1",
+    }
+    assert table.options_of(table.base)["AUGMENTATION.HSV"] == "0.9"
+
+
 def test_all_mistakes_of_all_rows_are_told_at_once(write):
     text = TABLE.replace("TTA: flips}\n    tuned", "TAT: flips}\n    tuned").replace("images: 2", "images: 0")
     with pytest.raises(ConfigError) as caught:
