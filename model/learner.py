@@ -28,6 +28,7 @@ from model.custom_models import parameter_groups
 from model.optimisation import OPTIMIZERS, build_schedule, build_steps
 from model.supervision import build_supervision
 from model.training_errors import training_errors
+from utils.memory import kept_memory
 from utils.plots import plot_lr_finder
 from utils.ranks import rank_count
 
@@ -113,7 +114,7 @@ def _saving(network: nn.Module, card: ModelCard, path: Path) -> Callable[[int, f
 def fit(learner: Learner, cfg: CfgNode) -> None:
     """Train SOLVER.EPOCHS; the encoder learns at ENCODER_LR_FACTOR of the rate of the rest."""
     lr = cfg.SOLVER.LR
-    with training_errors(cfg.SOLVER.BATCH_SIZE):
+    with training_errors(cfg.SOLVER.BATCH_SIZE), kept_memory():
         build_schedule(cfg)(learner, cfg.SOLVER.EPOCHS, slice(lr * cfg.SOLVER.ENCODER_LR_FACTOR, lr))
 
 

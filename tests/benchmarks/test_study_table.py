@@ -64,7 +64,9 @@ def test_a_row_overrules_the_command_line_and_that_the_table(write):
 
 
 def test_a_named_set_of_augmentation_takes_the_place_of_all_its_keys(write):
-    table = load_table(write(TABLE + "    seed: {AUGMENTATION.SET: seed, AUGMENTATION.FLIP: 1}\n"), {"AUGMENTATION.HSV": "0.9"})
+    table = load_table(
+        write(TABLE + "    seed: {AUGMENTATION.SET: seed, AUGMENTATION.FLIP: 1}\n"), {"AUGMENTATION.HSV": "0.9"}
+    )
     options = table.options_of(table.rows[-1])
     assert {key: options[key] for key in options if key.startswith("AUGMENTATION")} == {
         "AUGMENTATION.SET": "seed",
