@@ -85,7 +85,7 @@ _C.AUGMENTATION.CUTMIX = 0.0  # probability that a box of another patch, with it
 
 # ---------------------------------------------------------------------------------------------------------------- model
 _C.MODEL = Cn()
-_C.MODEL.ARCHITECTURE = "UneXt101"  # UneXt101, UneXt50, UneXt18, UneXt (any ResNet encoder) or any smp architecture
+_C.MODEL.ARCHITECTURE = "UneXt101"  # UneXt101, UneXt50, UneXt18, UneXt (any encoder in stages) or any smp architecture
 _C.MODEL.ENCODER_NAME = "resnext101_32x16d"  # encoder of UneXt and smp networks; 'tu-<name>' takes a timm encoder
 _C.MODEL.ENCODER_WEIGHTS = "ssl"  # pretrained weights: a name ('imagenet', 'ssl'), a local weight file, or None
 _C.MODEL.ACTIVATION = "sigmoid"  # kept for older configs: networks give logits, one sigmoid turns them into probability

@@ -4,7 +4,8 @@ import difflib
 import os
 import pickle
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +14,6 @@ import timm
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from segmentation_models_pytorch.encoders.resnet import ResNetEncoder
 from torch import Tensor, nn
 from yacs.config import CfgNode
 
@@ -170,11 +170,16 @@ def load_encoder_weights(encoder: nn.Module, path: Path, in_channels: int) -> No
 
 
 def _build_unext(encoder_name: str, weights: str | None, in_channels: int, classes: int) -> nn.Module:
-    names = [n for n, entry in smp.encoders.encoders.items() if entry["encoder"] is ResNetEncoder]
-    if encoder_name not in names:
-        raise ValueError(_wrong_choice("MODEL.ENCODER_NAME", encoder_name, names) + "; UneXt takes a ResNet or ResNeXt")
-    make = partial(smp.encoders.get_encoder, encoder_name, in_channels)
-    return UneXt(_with_weights(make, encoder_name, weights, in_channels), classes)
+    _check_encoder_name(encoder_name)
+    options = _any_size(UneXt, encoder_name)
+
+    def make(weights: str | bool | None) -> nn.Module:
+        with _fitting("UneXt", encoder_name):
+            return smp.encoders.get_encoder(encoder_name, in_channels, weights=weights, **options)
+
+    encoder = _with_weights(make, encoder_name, weights, in_channels)
+    with _fitting("UneXt", encoder_name):
+        return UneXt(encoder, classes)
 
 
 def _build_fixed_unext(fixed_name: str, _: str, weights: str | None, in_channels: int, classes: int) -> nn.Module:
@@ -188,17 +193,24 @@ def _build_smp(
     options = _any_size(network, encoder_name)
 
     def make(weights: str | bool | None) -> nn.Module:
-        try:
+        with _fitting(network.__name__, encoder_name):
             return network(encoder_name, encoder_weights=weights, in_channels=in_channels, classes=classes, **options)
-        except Exception as error:
-            if type(error) not in UNFIT:
-                raise
-            raise ValueError(
-                f"MODEL.ARCHITECTURE {network.__name__} cannot have MODEL.ENCODER_NAME {encoder_name!r}: "
-                f"{_short(error)}; plain vision transformers go with DPT, encoders in stages with the others"
-            ) from error
 
     return _with_weights(make, encoder_name, weights, in_channels)
+
+
+@contextmanager
+def _fitting(architecture: str, encoder_name: str) -> Iterator[None]:
+    """Turn what an architecture says of an encoder that it cannot have into a ValueError that names both."""
+    try:
+        yield
+    except Exception as error:
+        if type(error) not in UNFIT:
+            raise
+        raise ValueError(
+            f"MODEL.ARCHITECTURE {architecture} cannot have MODEL.ENCODER_NAME {encoder_name!r}: "
+            f"{_short(error)}; plain vision transformers go with DPT, encoders in stages with the others"
+        ) from error
 
 
 def _with_weights(

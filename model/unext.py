@@ -1,10 +1,11 @@
-"""The UneXt family: a ResNet or ResNeXt encoder, dilated context, a pixel-shuffle decoder and a feature pyramid.
+"""The UneXt family: any encoder in stages, dilated context, a pixel-shuffle decoder and a feature pyramid.
 
 UneXt101 takes the published weights by their names and gives the same output; its tests hold every width.
 """
 
 import torch
 import torch.nn.functional as F
+from segmentation_models_pytorch.encoders.resnet import ResNetEncoder
 from torch import Tensor, nn
 
 STRIDE = 32  # sides of an input are multiples of this
@@ -87,7 +88,7 @@ class Context(nn.Module):
 
 
 class DecoderBlock(nn.Module):
-    """Doubles the size by a pixel shuffle, joins the encoder's features and convolves twice."""
+    """Doubles the size by a pixel shuffle, joins the encoder's features, if there are any, and convolves twice."""
 
     def __init__(self, up_channels: int, skip_channels: int, out_channels: int):
         super().__init__()
@@ -96,14 +97,15 @@ class DecoderBlock(nn.Module):
             nn.Sequential(WeightNormConv(up_channels, 4 * half), nn.ReLU()),
             nn.PixelShuffle(2),
         )
-        self.bn = nn.BatchNorm2d(skip_channels)
+        self.bn = nn.BatchNorm2d(skip_channels) if skip_channels else None
         self.conv1 = _conv_relu(half + skip_channels, out_channels)
         self.conv2 = _conv_relu(out_channels, out_channels)
 
     def forward(self, up: Tensor, skip: Tensor) -> Tensor:
         """Map (N, up, H, W) and (N, skip, 2H, 2W) to (N, out, 2H, 2W)."""
-        joined = F.relu(torch.cat([self.shuf(up), self.bn(skip)], dim=1))
-        return self.conv2(self.conv1(joined))
+        shuffled = self.shuf(up)
+        joined = torch.cat([shuffled, self.bn(skip)], dim=1) if self.bn else shuffled
+        return self.conv2(self.conv1(F.relu(joined)))
 
 
 class Pyramid(nn.Module):
@@ -138,8 +140,9 @@ def context_width(deepest_channels: int) -> int:
 class UneXt(nn.Module):
     """Segments (N, C, H, W) pictures, sides multiples of 32, into logits (N, classes, H, W).
 
-    `encoder` is a ResNet or ResNeXt with conv1, bn1, relu, maxpool, layer1 to layer4 and the list `out_channels`
-    (entry i: channels at 1 / 2 ** i of the size), as segmentation_models_pytorch makes them; it is taken apart.
+    `encoder` is one of segmentation_models_pytorch, which gives a list of features, and has their channels in the list
+    `out_channels` (entry i: at 1 / 2 ** i of the size). A ResNet or ResNeXt is taken apart into enc0 to enc4, as in the
+    published weights; any other is the child `encoder`. One that has nothing at half the size says 0 channels there.
     Widths follow from `width`, the channels of a context branch, a multiple of 8: context gives 2 * width, the decoder
     width, width / 2, width / 4, width / 8, each pyramid level 16. By default it is a quarter of the encoder's deepest
     channels, at most 256: 2048 channels (ResNet-50 and larger, all ResNeXts) give the 256 of UneXt101, and 512
@@ -151,9 +154,7 @@ class UneXt(nn.Module):
         _, stem, quarter, eighth, sixteenth, deepest = encoder.out_channels
         width = context_width(deepest) if width is None else width
         outs = [width, width // 2, width // 4, width // 8]
-        self.enc0 = nn.Sequential(encoder.conv1, encoder.bn1, encoder.relu)
-        self.enc1 = nn.Sequential(encoder.maxpool, encoder.layer1)
-        self.enc2, self.enc3, self.enc4 = encoder.layer2, encoder.layer3, encoder.layer4
+        self._take(encoder)
         self.aspp = Context(deepest, width, 2 * width)
         self.drop_aspp = nn.Dropout2d(0.5)
         self.dec4 = DecoderBlock(2 * width, sixteenth, outs[0])
@@ -166,14 +167,29 @@ class UneXt(nn.Module):
         for part in (self.aspp, self.dec4, self.dec3, self.dec2, self.dec1, self.fpn, self.final_conv):
             part.apply(_initialise)
 
+    def _take(self, encoder: nn.Module) -> None:
+        """Keep the encoder, under the names of the published weights where it has these parts."""
+        if not isinstance(encoder, ResNetEncoder):
+            self.encoder = encoder
+            return
+        self.enc0 = nn.Sequential(encoder.conv1, encoder.bn1, encoder.relu)
+        self.enc1 = nn.Sequential(encoder.maxpool, encoder.layer1)
+        self.enc2, self.enc3, self.enc4 = encoder.layer2, encoder.layer3, encoder.layer4
+
+    def _encode(self, x: Tensor) -> list[Tensor]:
+        """Features at 1 / 2 to 1 / 32 of the size."""
+        if hasattr(self, "encoder"):
+            return self.encoder(x)[1:]
+        features = [self.enc0(x)]
+        for part in (self.enc1, self.enc2, self.enc3, self.enc4):
+            features.append(part(features[-1]))
+        return features
+
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) to logits (N, classes, H, W)."""
         _check_size(x)
-        enc0 = self.enc0(x)
-        enc1 = self.enc1(enc0)
-        enc2 = self.enc2(enc1)
-        enc3 = self.enc3(enc2)
-        context = self.aspp(self.enc4(enc3))
+        enc0, enc1, enc2, enc3, enc4 = self._encode(x)
+        context = self.aspp(enc4)
         dec4 = self.dec4(self.drop_aspp(context), enc3)
         dec3 = self.dec3(dec4, enc2)
         dec2 = self.dec2(dec3, enc1)

@@ -87,6 +87,13 @@ def test_a_step_of_every_architecture_reaches_encoder_and_decoder(architecture: 
         ("FPN", "mit_b0"),
         ("Unet", "tu-test_convnext"),
         ("Unet", "tu-test_efficientnet"),
+        ("UneXt", "tu-swin_tiny_patch4_window7_224"),
+        ("UneXt", "mit_b0"),
+        ("UneXt", "tu-test_convnext"),
+        ("UneXt", f"tu-{TIMM_ENCODER}"),
+        ("UneXt", "tu-resnet18"),
+        ("UneXt", "vgg11_bn"),
+        ("UneXt", "densenet121"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:Encoder does not have prefix tokens")
@@ -99,7 +106,13 @@ def test_encoders_of_every_kind_take_patches_of_any_size_on_the_raster(architect
 
 @pytest.mark.parametrize(
     ("architecture", "encoder"),
-    [("Unet", "tu-test_vit"), ("UnetPlusPlus", "mit_b0"), ("Linknet", "mit_b0"), ("DPT", "mit_b0")],
+    [
+        ("Unet", "tu-test_vit"),
+        ("UneXt", "tu-test_vit"),
+        ("UnetPlusPlus", "mit_b0"),
+        ("Linknet", "mit_b0"),
+        ("DPT", "mit_b0"),
+    ],
 )
 def test_an_encoder_that_an_architecture_cannot_have_is_named_in_one_line(architecture: str, encoder: str) -> None:
     message = (
@@ -152,7 +165,7 @@ def test_no_activation_of_a_config_reaches_the_network() -> None:
         ({"encoder_name": "zzz"}, r"MODEL.ENCODER_NAME is 'zzz'; no name is like it; an encoder is one of"),
         ({"encoder_name": TIMM_ENCODER}, rf"MODEL.ENCODER_NAME is '{TIMM_ENCODER}'; choose .*'tu-{TIMM_ENCODER}'"),
         ({"encoder_name": "tu-resnet18.foo"}, r"MODEL.ENCODER_NAME is 'tu-resnet18.foo'; choose one of"),
-        ({"architecture": "UneXt", "encoder_name": "vgg16"}, r"MODEL.ENCODER_NAME is 'vgg16'.*a ResNet or ResNeXt"),
+        ({"architecture": "UneXt", "encoder_name": "vgg17"}, r"MODEL.ENCODER_NAME is 'vgg17'; choose .*'vgg16'"),
         ({"encoder_weights": "imagnet"}, r"MODEL.ENCODER_WEIGHTS is 'imagnet'; .*'imagenet', 'ssl', 'swsl'"),
         ({"encoder_weights": "ssl", "encoder_name": f"tu-{TIMM_ENCODER}"}, r"ENCODER_WEIGHTS is 'ssl'; .*'imagenet'\]"),
         ({"encoder_weights": "nowhere/x.pth"}, r"nowhere/x.pth does not exist; set MODEL.ENCODER_WEIGHTS None, or"),
@@ -193,11 +206,13 @@ def test_an_encoder_the_architecture_cannot_have_is_no_failed_download() -> None
 # ------------------------------------------------------------------------------------------- parameter groups
 
 
-@pytest.mark.parametrize("architecture", ["UneXt18", "Unet"])
-def test_groups_are_the_encoder_and_all_the_rest(architecture: str) -> None:
-    model = build_network(architecture, "resnet18", None, 3, 1)
+@pytest.mark.parametrize(
+    ("architecture", "name"), [("UneXt18", "resnet18"), ("UneXt", f"tu-{TIMM_ENCODER}"), ("Unet", "resnet18")]
+)
+def test_groups_are_the_encoder_and_all_the_rest(architecture: str, name: str) -> None:
+    model = build_network(architecture, name, None, 3, 1)
     encoder, rest = parameter_groups(model)
-    bare = smp.encoders.get_encoder("resnet18", weights=None)
+    bare = smp.encoders.get_encoder(name, weights=None)
     assert [parameter.shape for parameter in encoder] == [parameter.shape for parameter in bare.parameters()]
     assert {id(p) for p in encoder} | {id(p) for p in rest} == {id(p) for p in model.parameters()}
     assert len(encoder) + len(rest) == len(list(model.parameters()))
@@ -215,7 +230,10 @@ def wrapped_in_data_parallel(state: dict[str, Tensor]) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("wrap", [dict, wrapped_in_data_parallel])
-@pytest.mark.parametrize(("architecture", "encoder"), [("UneXt18", ""), ("Unet", "resnet18"), ("FPN", "tu-resnet18")])
+@pytest.mark.parametrize(
+    ("architecture", "encoder"),
+    [("UneXt18", ""), ("UneXt", "tu-resnet18"), ("Unet", "resnet18"), ("FPN", "tu-resnet18")],
+)
 def test_a_classifiers_file_fills_the_encoder(tmp_path: Path, architecture: str, encoder: str, wrap) -> None:
     state = classifier_state()
     torch.save(wrap(state), tmp_path / "resnet18.pth")

@@ -177,6 +177,33 @@ def test_every_parameter_gets_a_gradient() -> None:
     assert [name for name, parameter in model.named_parameters() if parameter.grad is None] == []
 
 
+class Rings(nn.Module):
+    """Five features, each a number everywhere, or none at half the size."""
+
+    def __init__(self, stem: int):
+        super().__init__()
+        self.out_channels = [3, stem, 4, 4, 8, 16]
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        sizes = [[side >> i for side in x.shape[2:]] for i in range(1, 6)]
+        counts = zip(self.out_channels[1:], sizes, strict=True)
+        return [x, *(torch.full((len(x), count, *size), float(i)) for i, (count, size) in enumerate(counts))]
+
+
+@pytest.mark.parametrize("stem", [0, 5])
+def test_another_encoder_is_a_child_of_its_own_whose_five_features_reach_the_decoder(stem: int) -> None:
+    encoder = Rings(stem)
+    model = UneXt(encoder).train()
+    assert model.encoder is encoder
+    assert not any(hasattr(model, f"enc{i}") for i in range(5))
+    seen: dict[str, Tensor] = {}
+    for name in ("dec4", "dec3", "dec2", "dec1"):
+        model.get_submodule(name).register_forward_hook(lambda _, inputs, __, name=name: seen.update({name: inputs[1]}))
+    assert model(torch.zeros(2, 3, 64, 96)).shape == (2, 1, 64, 96)
+    assert [tuple(skip.shape[1:]) for skip in seen.values()] == [(8, 4, 6), (4, 8, 12), (4, 16, 24), (stem, 32, 48)]
+    assert [skip.unique().tolist() for skip in seen.values()] == [[3], [2], [1], [0] * bool(stem)]
+
+
 def test_width_follows_the_deepest_channels_up_to_that_of_unext101() -> None:
     assert [context_width(channels) for channels in (2048, 1024, 512, 16)] == [256, 256, 128, 8]
 
