@@ -61,11 +61,16 @@ def load_networks(cfg: CfgNode) -> "tuple[list[Member], MaskRule]":
 
 
 def with_card(cfg: CfgNode, member: "Member") -> CfgNode:
-    """The config with the classes and channels that the weights were trained for."""
+    """The config with the classes, channels and rule of intensities that the weights were trained for."""
     cfg = cfg.clone()
     cfg.defrost()
     cfg.DATASETS.CLASSES = list(member.card.classes)
     cfg.MODEL.IN_CHANNELS = member.card.in_channels
+    cfg.INPUT.INTENSITY, *numbers = member.card.intensity or ("",)
+    if cfg.INPUT.INTENSITY == "window":
+        cfg.INPUT.WINDOW = numbers
+    if cfg.INPUT.INTENSITY == "percentiles":
+        cfg.INPUT.PERCENTILES = numbers
     cfg.freeze()
     return cfg
 
@@ -114,7 +119,8 @@ def predict_cases(
     from utils.threads import Beside
 
     card, reader, predictor = members[0].card, build_reader(cfg), build_predictor(cfg, members)
-    inference = build_inference(cfg, Scale(card.reduction, card.spacing_um or 0.0))
+    by_axis = (card.reductions, card.spacings_um, card.sides)
+    inference = build_inference(cfg, Scale(card.reduction, card.spacing_um or 0.0, *by_axis))
     finish = Finish(cfg, reader, rule, results, build_products(cfg), failures)
     opened_cases = open_cases(cases, reader, inference, results.root)
     with Beside() as finishing:

@@ -90,7 +90,7 @@ def compare(cfg: CfgNode, repeats: int, scratch: Path) -> dict[str, object]:
 def scale_of(predict: Predictor) -> Scale:
     """The scale of the networks."""
     card = predict.members[0].card
-    return Scale(card.reduction, card.spacing_um or 0.0)
+    return Scale(card.reduction, card.spacing_um or 0.0, card.reductions, card.spacings_um, card.sides)
 
 
 def load_predict(cfg: CfgNode) -> tuple[Predictor, Threshold]:

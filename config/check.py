@@ -8,6 +8,7 @@ from yacs.config import CfgNode
 
 from config.augmentation import AUGMENTATION_SETS
 from config.load import ConfigError
+from config.volumes import volume_mistakes
 
 CHOICES = {
     "MODEL.ARCHITECTURE": [
@@ -19,6 +20,7 @@ CHOICES = {
     "DATASETS.LAYOUT": ["slides", "pairs"],
     "TILES.TISSUE": ["saturation", "otsu"],
     "INPUT.FROM": ["tiles", "crops"],
+    "INPUT.INTENSITY": ["", "window", "range", "percentiles"],
     "SOLVER.SAMPLING": ["all", "foreground", "object_size", "area"],
     "AUGMENTATION.SET": ["", *AUGMENTATION_SETS],
     "AUGMENTATION.STAINS": ["he", "pas"],
@@ -127,6 +129,7 @@ def check_cfg(cfg: CfgNode, paths: Sequence[str] = (), known: Sequence[str] = ()
         *known,
         *_values(cfg),
         *_sizes(cfg),
+        *volume_mistakes(cfg),
         *_labels(cfg),
         *_label_names(cfg),
         *_lists(cfg),

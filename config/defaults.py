@@ -41,6 +41,9 @@ _C.DATASETS.TRAIN_FOLDER = "data/datasets/train"  # tiles: images_<size>_red<r> 
 _C.TILES = Cn()
 _C.TILES.REDUCTION = 4.0  # level-0 pixels per pixel of the network's image, along a side
 _C.TILES.SPACING_UM = 0.0  # pixel size of the network's image in um, in place of REDUCTION; 0: use REDUCTION
+_C.TILES.REDUCTIONS = []  # volumes: level-0 voxels per voxel by axis (z, row, column), [1, 2, 2], in place of REDUCTION
+_C.TILES.SPACINGS_UM = []  # volumes: voxel size in um by axis, in place of REDUCTIONS; 0 leaves an axis as it is
+_C.TILES.SIDES = []  # volumes: voxels by axis of the network's image, [0, 256, 256], in place of both; 0: as it is
 _C.TILES.OVERLAP = 0  # pixels that neighbouring training tiles share at least
 _C.TILES.SHIFTED_GRID = False  # cut a second grid as well, half a step from the first; its folders end in _shifted
 _C.TILES.MIN_TISSUE = 0.05  # drop a tile with less tissue than this fraction of it, unless it is annotated; 0: keep all
@@ -58,6 +61,9 @@ _C.INPUT.FROM = (
     "tiles"  # slides: cut 'tiles', or random 'crops' that need none; pairs: patches of a grid, or such crops
 )
 _C.INPUT.CROP_SCALE = 0.0  # crops are drawn up to this fraction larger or smaller than the network's scale
+_C.INPUT.INTENSITY = ""  # volumes: what becomes 0 to 255: a 'window', the 'range', 'percentiles'; empty: bytes as is
+_C.INPUT.WINDOW = [-1000.0, 400.0]  # INTENSITY window: values (of CT: HU) that become 0 and 255
+_C.INPUT.PERCENTILES = [0.5, 99.5]  # INTENSITY percentiles: those of a volume's values that become 0 and 255
 _C.INPUT.MEAN = []  # mean by channel, 0 to 1; empty: that of the training tiles
 _C.INPUT.STD = []  # standard deviation by channel, 0 to 1; empty: that of the training tiles
 

@@ -12,7 +12,8 @@ from yacs.config import CfgNode
 
 from data.sources import READERS, SourceError
 from data.sources.coco import CocoImage, load_coco
-from data.sources.label_file import LABEL_READERS, ending, stem
+from data.sources.file_name import ending, stem
+from data.sources.label_file import LABEL_READERS
 from data.sources.vendor import ENDINGS, dicom_files
 from utils.failures import Failure
 from utils.tables import read_table

@@ -32,8 +32,9 @@ class ModelCard:
     Mean and std are by channel, 0 to 1; the scale is a reduction of level 0 (0 if only
     a pixel size was asked for) and, where known, the pixel size in um;
     the threshold is None until it was tuned out of fold; those of the classes, the lower one (TEST.TH_LOW) and the
-    sizes of objects and holes are there if they were tuned, too; `config` is the run's config as YAML, without what has
-    no effect on the weights, so that a run repeated elsewhere gives the same file.
+    sizes of objects and holes are there if they were tuned, too; a scale by axis is in `reductions`, `spacings_um` or
+    `sides`, and `intensity` is a volume's rule with its numbers; `config` is the run's config as YAML, without what
+    has no effect on the weights, so that a run repeated elsewhere gives the same file.
     """
 
     architecture: str
@@ -54,6 +55,10 @@ class ModelCard:
     valid_dice: float = 0.0
     validation_ids: tuple[str, ...] = ()
     config: str = ""
+    reductions: tuple[float, ...] = ()
+    spacings_um: tuple[float, ...] = ()
+    sides: tuple[int, ...] = ()
+    intensity: tuple[str | float, ...] = ()
 
 
 def build_card(
@@ -65,6 +70,8 @@ def build_card(
     validation_ids: tuple[str, ...] = (),
 ) -> ModelCard:
     """The card of networks that are trained with a config on data of the given mean, std and pixel size."""
+    tiles = cfg.TILES
+    by_axis = tiles.SIDES or tiles.SPACINGS_UM or tiles.REDUCTIONS
     return ModelCard(
         architecture=cfg.MODEL.ARCHITECTURE,
         encoder_name=cfg.MODEL.ENCODER_NAME,
@@ -72,12 +79,21 @@ def build_card(
         classes=tuple(cfg.DATASETS.CLASSES),
         mean=tuple(mean),
         std=tuple(std),
-        reduction=0.0 if cfg.TILES.SPACING_UM else cfg.TILES.REDUCTION,
+        reduction=0.0 if by_axis or tiles.SPACING_UM else tiles.REDUCTION,
         spacing_um=spacing_um,
         fold=fold,
         validation_ids=validation_ids,
         config=_with_effect(cfg).dump(sort_keys=False),
+        sides=tuple(tiles.SIDES),
+        spacings_um=() if tiles.SIDES else tuple(map(float, tiles.SPACINGS_UM)),
+        reductions=() if tiles.SIDES or tiles.SPACINGS_UM else tuple(map(float, tiles.REDUCTIONS)),
+        intensity=_intensity(cfg.INPUT),
     )
+
+
+def _intensity(options: CfgNode) -> tuple[str | float, ...]:
+    numbers = {"window": options.WINDOW, "percentiles": options.PERCENTILES}.get(options.INTENSITY, ())
+    return (options.INTENSITY, *map(float, numbers)) if options.INTENSITY else ()
 
 
 def _with_effect(config: CfgNode) -> CfgNode:

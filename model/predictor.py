@@ -177,7 +177,16 @@ def load_module(cfg: CfgNode, path: Path) -> "tuple[nn.Module, ModelCard]":
 
 def refuse_mixture(first_path: Path, first: ModelCard, path: Path, card: ModelCard) -> None:
     """Raise ValueError naming what two weights files disagree on that an average cannot bridge."""
-    for name in ("classes", "in_channels", "reduction", "spacing_um"):
+    for name in (
+        "classes",
+        "in_channels",
+        "reduction",
+        "spacing_um",
+        "reductions",
+        "spacings_um",
+        "sides",
+        "intensity",
+    ):
         mine, theirs = getattr(first, name), getattr(card, name)
         if mine != theirs:
             raise ValueError(f"{first_path.name} has {name} {mine} and {path.name} {theirs}; they cannot be averaged")

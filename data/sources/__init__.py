@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
+from data.sources.file_name import ending
 from data.sources.image import ImageSource
+from data.sources.intensity import AS_IT_IS, IntensityRule
 from data.sources.slide import TiffSource
 from data.sources.source import ArraySource, ScaledSource, Source, SourceError, model_shape
 from data.sources.vendor import ENDINGS as VENDOR_ENDINGS
 from data.sources.vendor import VendorSource
+from data.sources.volume import VOLUME_READERS, VolumeSource
 
 READERS = {
     ".tif": TiffSource,
@@ -16,17 +19,21 @@ READERS = {
     ".jpeg": ImageSource,
     ".bmp": ImageSource,
     **dict.fromkeys(VENDOR_ENDINGS, VendorSource),
+    **dict.fromkeys(VOLUME_READERS, VolumeSource),
 }
 
 
-def open_source(path: Path) -> Source:
-    """Open an image file by its ending; raises SourceError naming the file when it cannot be read."""
-    reader = READERS.get(path.suffix.lower())
+def open_source(path: Path, intensity: IntensityRule = AS_IT_IS) -> Source:
+    """Open an image file by its ending; raises SourceError naming the file when it cannot be read.
+
+    `intensity` says how the values of a volume become pixels.
+    """
+    reader = READERS.get(ending(path))
     if reader is None:
         raise SourceError(f"{path.name} is no image of a known kind; choose one of {sorted(READERS)}")
     if not path.is_file():
         raise SourceError(f"{path} is missing or no file")
-    return reader(path)
+    return VolumeSource(path, intensity) if reader is VolumeSource else reader(path)
 
 
 __all__ = ["READERS", "ArraySource", "ScaledSource", "Source", "SourceError", "model_shape", "open_source"]

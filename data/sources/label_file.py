@@ -6,6 +6,7 @@ from xml.etree.ElementTree import Element
 
 from data.sources.asap import read_asap
 from data.sources.coco import CocoFile, CocoImage, list_images, read_coco
+from data.sources.file_name import ending
 from data.sources.geojson import read_geojson
 from data.sources.imagescope import read_imagescope
 from data.sources.json_file import read_json
@@ -27,17 +28,6 @@ def read_outlines(labels: Path | CocoImage, image: Path, shape: tuple[int, ...])
     if isinstance(labels, CocoImage):
         return read_coco(labels, shape)
     return LABEL_READERS[ending(labels)](labels, image, shape)
-
-
-def ending(path: Path) -> str:
-    """The ending of a name in small letters, with that before a .gz: '.geojson.gz'."""
-    last = path.suffix.lower()
-    return Path(path.stem).suffix.lower() + last if last == ".gz" else last
-
-
-def stem(path: Path) -> str:
-    """The name without its `ending`."""
-    return path.name[: len(path.name) - len(ending(path))]
 
 
 def _read_json(path: Path, image: Path, shape: tuple[int, ...]) -> Iterable[Outline]:

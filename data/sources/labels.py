@@ -13,9 +13,12 @@ from data.patches.grid import Box, scale_box
 from data.sources import open_source
 from data.sources.class_names import ClassNames
 from data.sources.coco import CocoImage
-from data.sources.label_file import LABEL_READERS, ending, read_outlines
+from data.sources.file_name import ending
+from data.sources.label_file import LABEL_READERS, read_outlines
 from data.sources.runs import IGNORE, RunLabels
 from data.sources.source import VALUES_AT_ONCE, ScaledSource, Source, SourceError
+from data.sources.volume import VolumeLabels, is_volume
+from data.sources.volume_grid import VolumeGrid
 from utils.resample import needed_range
 from utils.rle import RleError, parse_rle
 
@@ -84,14 +87,22 @@ def by_values(values: np.ndarray, class_values: list[list[int]]) -> np.ndarray:
 
 def by_class(values: np.ndarray, classes: int) -> np.ndarray:
     """The values themselves, 0..K and IGNORE; with one class 255 is foreground, as in masks of 0 and 255."""
-    strange = np.setdiff1d(values, [*range(classes + 1), IGNORE])
-    if strange.size:
-        raise ValueError(f"has value {strange[0]}; set DATASETS.MASK_THRESHOLD (for example 128) or MASK_VALUES")
+    known = np.zeros(256, bool)
+    known[[*range(classes + 1), IGNORE]] = True
+    if not known[values].all():
+        raise ValueError(
+            f"has value {values[~known[values]].min()}; set DATASETS.MASK_THRESHOLD (for example 128) or MASK_VALUES"
+        )
     return np.where(values == IGNORE, 1, values).astype(np.uint8) if classes == 1 else values
 
 
-def open_labels(case: Case, shape: tuple[int, ...], names: ClassNames, to_classes: ToClasses) -> Source:
-    """Labels of a case as class indices at level 0 of its image of `shape`; raises SourceError or RleError."""
+def open_labels(
+    case: Case, shape: tuple[int, ...], names: ClassNames, to_classes: ToClasses, grid: VolumeGrid | None = None
+) -> Source:
+    """Labels of a case as class indices at level 0 of its image of `shape`; raises SourceError or RleError.
+
+    `grid` is that of a volume, on which its mask must lie, too.
+    """
     if case.labels is None:
         raise SourceError(f"{case.image.name} has no labels")
     if isinstance(case.labels, dict):
@@ -101,6 +112,10 @@ def open_labels(case: Case, shape: tuple[int, ...], names: ClassNames, to_classe
             raise RleError(f"in the label table: {error}") from error
     if isinstance(case.labels, CocoImage) or ending(case.labels) in LABEL_READERS:
         return _open_outlines(case.labels, case.image, shape, names)
+    if is_volume(case.labels):
+        if grid is None:
+            raise SourceError(f"{case.labels.name} is a volume, its image {case.image.name} is none")
+        return VolumeLabels(case.labels, grid, case.image.name, to_classes)
     labels = MaskLabels(case.labels, to_classes)
     if labels.shape != shape:
         labels.close()

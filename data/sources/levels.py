@@ -27,6 +27,8 @@ class WithLevel(Source):
         self.level_shapes = (*source.level_shapes, shape)
         self.channels = source.channels
         self.spacing_um = source.spacing_um
+        self.dtype = source.dtype
+        self.grid = source.grid
 
     @property
     def frame_level0(self) -> tuple[Box, tuple[int, ...]]:
@@ -34,11 +36,11 @@ class WithLevel(Source):
         return self.source.frame_level0
 
     def read(self, box: Box, level: int = 0) -> np.ndarray:
-        """Pixels (*box.size, channels) uint8."""
+        """Pixels (*box.size, channels)."""
         if level < len(self.source.level_shapes):
             return self.source.read(box, level)
         # mapped anew for each box, since pages that stay mapped count as memory of this process
-        pixels = np.memmap(self.path, np.uint8, "r", shape=(*self.level_shapes[level], self.channels))
+        pixels = np.memmap(self.path, self.dtype, "r", shape=(*self.level_shapes[level], self.channels))
         return np.array(pixels[box.slices])
 
     def tile_shape(self, level: int) -> tuple[int, ...]:
@@ -76,7 +78,7 @@ def write_scaled(path: Path, view: ScaledSource) -> None:
     pieces, threads = view.pieces(whole(view.shape), VALUES_AT_ONCE), reader_count()
     with path.open("wb") as file, Ahead(view.read, pieces, threads, ahead=2 * threads) as read:
         for (_, rows), row in itertools.groupby(read, key=lambda each: (each[0].start[0], each[0].size[0])):
-            band = np.empty((rows, *view.shape[1:], view.source.channels), np.uint8)
+            band = np.empty((rows, *view.shape[1:], view.source.channels), view.source.dtype)
             for piece, pixels in row:
                 band[(slice(None), *piece.slices[1:])] = pixels.result()
             file.write(band.data)

@@ -10,6 +10,7 @@ from data.cases import Case
 from data.patches.grid import Box
 from data.sources import open_source
 from data.sources.class_names import ClassNames, build_class_names
+from data.sources.intensity import AS_IT_IS, IntensityRule, build_intensity
 from data.sources.labels import ToClasses, build_mask_rule, open_labels
 from data.sources.source import CroppedSource, Source, SourceError
 
@@ -26,6 +27,7 @@ class CaseReader:
     crop: tuple[int, ...] = ()
     spacing_um: float = 0.0
     channels: int = 3
+    intensity: IntensityRule = AS_IT_IS
 
     @property
     def classes(self) -> list[str]:
@@ -34,7 +36,7 @@ class CaseReader:
 
     def open_image(self, case: Case) -> Source:
         """The image of a case; raises SourceError, also for other channels than the network takes."""
-        source = open_source(case.image)
+        source = open_source(case.image, self.intensity)
         if source.channels != self.channels:
             source.close()
             raise SourceError(f"{case.image.name} has {source.channels} channels; MODEL.IN_CHANNELS is {self.channels}")
@@ -44,7 +46,7 @@ class CaseReader:
 
     def open_labels(self, case: Case, image: Source) -> Source:
         """The labels of a case as class indices in the frame of its opened image; raises SourceError or RleError."""
-        return self._cropped(open_labels(case, image.frame_level0[1], self.names, self.to_classes))
+        return self._cropped(open_labels(case, image.frame_level0[1], self.names, self.to_classes, image.grid))
 
     @contextmanager
     def open_both(self, case: Case) -> Iterator[tuple[Source, Source]]:
@@ -68,4 +70,5 @@ class CaseReader:
 def build_reader(cfg: CfgNode) -> CaseReader:
     """The reader of a config's cases."""
     data, channels = cfg.DATASETS, cfg.MODEL.IN_CHANNELS
-    return CaseReader(build_class_names(cfg), build_mask_rule(cfg), tuple(data.CROP), data.SPACING_UM, channels)
+    names, to_classes, intensity = build_class_names(cfg), build_mask_rule(cfg), build_intensity(cfg)
+    return CaseReader(names, to_classes, tuple(data.CROP), data.SPACING_UM, channels, intensity)

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
@@ -10,6 +10,7 @@ from typing import Self
 import numpy as np
 
 from data.patches.grid import Box, whole
+from data.sources.volume_grid import VolumeGrid
 from utils.resample import resample_region
 
 VALUES_AT_ONCE = 2**20  # source pixels times channels of one resampling step: what a processor's cache holds
@@ -33,12 +34,15 @@ def naming(trouble: str) -> Iterator[None]:
 class Source:
     """An image read by region: n spatial axes, then channels.
 
-    `level_shapes[0]` is full resolution (level 0); further levels are smaller copies of the same extent.
+    `level_shapes[0]` is full resolution (level 0); further levels are smaller copies of the same extent. Pixels are
+    0 to 255: uint8, or float32 that is not rounded. `grid` is where the file of a volume lies.
     """
 
     level_shapes: tuple[tuple[int, ...], ...]
     channels: int
     spacing_um: tuple[float, ...] | None = None
+    dtype: np.dtype = np.dtype(np.uint8)
+    grid: VolumeGrid | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -73,6 +77,7 @@ class ArraySource(Source):
 
     def __init__(self, array: np.ndarray, spacing_um: tuple[float, ...] | None = None):
         self.array = array
+        self.dtype = array.dtype
         self.level_shapes = (array.shape[:-1],)
         self.channels = array.shape[-1]
         self.spacing_um = spacing_um
@@ -93,6 +98,8 @@ class CroppedSource(Source):
         self.level_shapes = (box_level0.size,)
         self.channels = source.channels
         self.spacing_um = source.spacing_um
+        self.dtype = source.dtype
+        self.grid = source.grid
 
     @property
     def frame_level0(self) -> tuple[Box, tuple[int, ...]]:
@@ -148,7 +155,7 @@ class ScaledSource:
         pieces = self.pieces(box, VALUES_AT_ONCE)
         if len(pieces) == 1:
             return self._read_piece(box)
-        pixels = np.empty((*box.size, self.source.channels), np.uint8)
+        pixels = np.empty((*box.size, self.source.channels), self.source.dtype)
         for piece in pieces:
             pixels[piece.seen_from(box.start).slices] = self._read_piece(piece)
         return pixels
@@ -195,9 +202,13 @@ def best_level(source: Source, shape: tuple[int, ...]) -> int:
     return fitting[-1] if fitting else 0
 
 
-def model_shape(source: Source, reduction: float) -> tuple[int, ...]:
-    """Shape of the image divided by `reduction`; that of a level within one pixel of it, which is then read as is."""
-    wanted = [n / reduction for n in source.shape]
+def model_shape(source: Source, reduction: float | Sequence[float]) -> tuple[int, ...]:
+    """Shape of the image divided by `reduction`, one for all axes or one for each.
+
+    It is that of a level within one pixel of it, which is then read as is.
+    """
+    factors = reduction if isinstance(reduction, Sequence) else (reduction,) * len(source.shape)
+    wanted = [n / factor for n, factor in zip(source.shape, factors, strict=True)]
     for level_shape in source.level_shapes:
         if all(abs(have - want) < 1 for have, want in zip(level_shape, wanted, strict=True)):
             return level_shape

@@ -12,6 +12,7 @@ from zarr.storage import LocalStore
 
 from data.patches.grid import Box, blocks, scale_box, whole
 from data.sources.source import Source
+from data.sources.volume_grid import VolumeGrid
 from data.stitching.chunks import ChunkedArray, chunk_side
 from utils.resample import axis_weights, needed_range, resample
 
@@ -20,19 +21,23 @@ CELLS_AT_ONCE = 2**20  # cells of the map or of a view that one resampling step 
 
 @dataclass(frozen=True)
 class Frame:
-    """Where a map lies on its image: the part of level 0 that it covers, the image's shape, pixel size and classes."""
+    """Where a map lies on its image: the part of level 0 that it covers, the image's shape, pixel size and classes.
+
+    `grid` is where the file of a volume lies.
+    """
 
     start_level0: tuple[int, ...]
     size_level0: tuple[int, ...]
     shape_level0: tuple[int, ...]
     classes: tuple[str, ...]
     spacing_um: tuple[float, ...] | None = None
+    grid: VolumeGrid | None = None
 
 
 def frame_of(source: Source, classes: list[str]) -> Frame:
     """The frame of an opened image."""
     box, shape = source.frame_level0
-    return Frame(box.start, box.size, shape, tuple(classes), source.spacing_um)
+    return Frame(box.start, box.size, shape, tuple(classes), source.spacing_um, source.grid)
 
 
 class ProbabilityMap:
@@ -154,7 +159,9 @@ def open_map(path: Path) -> ProbabilityMap:
 
 
 def _tuples(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+    if isinstance(value, dict):
+        return VolumeGrid(**{name: _tuples(each) for name, each in value.items()})
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
 def copy_map(source: ProbabilityMap, path: Path) -> ProbabilityMap:

@@ -53,3 +53,16 @@ def test_the_same_training_elsewhere_has_the_same_card():
     assert card() == card(RUN_NAME="a", OUTPUT_DIR="elsewhere", SOLVER__NUM_WORKERS=7, SOLVER__CACHE="disk")
     assert card() != card(SEED=7)
     assert yaml.safe_load(card(SEED=7).config)["SEED"] == 7
+
+
+def test_the_card_of_a_volume_s_network_says_its_scale_by_axis_and_its_rule_of_intensities():
+    def card(*options):
+        return build_card(load_cfg(options=options), [0.5], [0.5])
+
+    made = card("TILES.REDUCTIONS", "[1, 2, 2]", "INPUT.INTENSITY", "window", "INPUT.WINDOW", "[-160, 240]")
+    assert (made.reduction, made.reductions, made.intensity) == (0.0, (1.0, 2.0, 2.0), ("window", -160.0, 240.0))
+    assert decode_card(encode_card(made), PATH) == made
+    sized = card("TILES.SPACINGS_UM", "[0, 1500, 1500]", "TILES.REDUCTIONS", "[1, 2, 2]", "INPUT.INTENSITY", "range")
+    assert (sized.reductions, sized.spacings_um, sized.intensity) == ((), (0.0, 1500.0, 1500.0), ("range",))
+    assert card("TILES.SIDES", "[0, 256, 256]").sides == (0, 256, 256)
+    assert card().intensity == ()

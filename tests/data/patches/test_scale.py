@@ -38,7 +38,12 @@ def test_without_a_pixel_size_the_error_says_what_to_set():
 
 
 @pytest.mark.parametrize(
-    ("scale", "suffix"), [(Scale(4.0), "red4"), (Scale(2.5), "red2.5"), (Scale(0, 2.0), "2um"), (Scale(4, 0.5), "red4")]
+    ("scale", "suffix"),
+    [
+        *[(Scale(4.0), "red4"), (Scale(2.5), "red2.5"), (Scale(0, 2.0), "2um"), (Scale(4, 0.5), "red4")],
+        *[(Scale(0, reductions=(1, 2.5, 2)), "red1x2.5x2"), (Scale(0, spacings_um=(0, 1500)), "0x1500um")],
+        (Scale(0, sides=(0, 256)), "0x256px"),
+    ],
 )
 def test_the_suffix_names_the_scale(scale, suffix):
     assert scale.suffix == suffix
@@ -47,6 +52,33 @@ def test_the_suffix_names_the_scale(scale, suffix):
 def test_the_config_gives_a_pixel_size_or_a_reduction():
     assert build_scale(make_cfg()) == Scale(4.0)
     assert build_scale(make_cfg(TILES_SPACING_UM=2.0, TILES_REDUCTION=8.0)) == Scale(0.0, 2.0)
+
+
+def volume(shape=(35, 101, 80), spacing_um=None):
+    return image(shape, spacing_um)
+
+
+def test_reductions_pixel_sizes_and_sides_may_differ_by_axis():
+    assert Scale(0, reductions=(1, 2, 2)).shape_of(volume()) == (35, 50, 40)
+    assert Scale(0, spacings_um=(0, 2000, 1500)).shape_of(volume(spacing_um=(2500, 1000, 750))) == (35, 50, 40)
+    assert Scale(0, spacings_um=(1250, 0, 0)).shape_of(volume(spacing_um=(2500, 1000, 750))) == (70, 101, 80)
+    assert Scale(0, sides=(0, 256, 64)).shape_of(volume()) == (35, 256, 64)
+
+
+def test_a_scale_by_axis_is_for_images_of_as_many():
+    with pytest.raises(SourceError, match=r"has 2 axes, the network's scale is for 3: \(1, 2, 2\)"):
+        Scale(0, reductions=(1, 2, 2)).shape_of(image())
+    with pytest.raises(SourceError, match="no pixel size"):
+        Scale(0, spacings_um=(0, 2000, 1500)).shape_of(volume())
+    with pytest.raises(SourceError, match="mend its header"):
+        Scale(0, spacings_um=(0, 1, 1)).shape_of(volume(spacing_um=(2500, 1000, 750)))
+
+
+def test_the_config_gives_a_scale_by_axis():
+    assert build_scale(make_cfg(TILES_REDUCTIONS=[1, 2, 2])) == Scale(0.0, reductions=(1.0, 2.0, 2.0))
+    both = make_cfg(TILES_REDUCTIONS=[1, 2, 2], TILES_SPACINGS_UM=[0, 1500, 1500])
+    assert build_scale(both) == Scale(0.0, spacings_um=(0.0, 1500.0, 1500.0))
+    assert build_scale(make_cfg(TILES_SIDES=[0, 256, 256])) == Scale(0.0, sides=(0, 256, 256))
 
 
 def test_a_pixel_size_far_from_the_network_s_is_an_error_and_not_a_giant_or_a_dot():

@@ -10,7 +10,8 @@ from data.cases import Case
 from data.patches.grid import whole
 from data.sources.class_names import ClassNames
 from data.sources.coco import list_images
-from data.sources.label_file import LABEL_READERS, ending, read_outlines, stem
+from data.sources.file_name import ending, stem
+from data.sources.label_file import LABEL_READERS, read_outlines
 from data.sources.labels import open_labels
 from data.sources.source import SourceError
 from tests.outlines import coco, feature, paint, polygons_of, write_asap, write_geojson, write_imagescope
