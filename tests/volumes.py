@@ -46,3 +46,49 @@ def patch(path, offset, values):
     content[offset : offset + values.nbytes] = values.tobytes()
     path.write_bytes(gzip.compress(content) if packed else content)
     return path
+
+
+def write_itk(path, array, affine=None, **options):
+    """An NRRD or MetaImage file of the same content as `write_nifti` makes."""
+    import SimpleITK
+
+    lps = np.diag([-1, -1, 1, 1]) @ (oblique() if affine is None else affine)
+    image = SimpleITK.GetImageFromArray(array.transpose(2, 1, 0))
+    spacing = np.linalg.norm(lps[:3, :3], axis=0)
+    image.SetSpacing(spacing.tolist())
+    image.SetDirection((lps[:3, :3] / spacing).ravel().tolist())
+    image.SetOrigin(lps[:3, 3].tolist())
+    SimpleITK.WriteImage(image, str(path), **options)
+    return path
+
+
+def write_series(folder, array, affine=None, intercept=-1024, **more):
+    """A folder of DICOM slices, in an order of names that is not theirs, with the content of `write_nifti`.
+
+    `more` are further elements of every header.
+    """
+    from pydicom.dataset import Dataset, FileMetaDataset
+    from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
+
+    lps = np.diag([-1, -1, 1, 1]) @ (oblique() if affine is None else affine)
+    sides = np.linalg.norm(lps[:3, :3], axis=0)
+    folder.mkdir(parents=True, exist_ok=True)
+    for k in range(array.shape[2]):
+        data = Dataset()
+        data.file_meta = FileMetaDataset()
+        data.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        data.file_meta.MediaStorageSOPClassUID = data.SOPClassUID = CTImageStorage
+        data.file_meta.MediaStorageSOPInstanceUID = data.SOPInstanceUID = f"1.2.3.{k + 1}"
+        data.Modality, data.SeriesInstanceUID, data.SeriesDescription = "CT", "1.2.3", "chest"
+        data.SamplesPerPixel, data.PhotometricInterpretation = 1, "MONOCHROME2"
+        data.Rows, data.Columns = array.shape[1], array.shape[0]
+        data.BitsAllocated, data.BitsStored, data.HighBit, data.PixelRepresentation = 16, 12, 11, 0
+        data.RescaleSlope, data.RescaleIntercept = 1, intercept
+        data.PixelSpacing = [f"{sides[1]:.6f}", f"{sides[0]:.6f}"]
+        data.ImageOrientationPatient = [f"{each:.10f}" for each in (lps[:3, :2] / sides[:2]).T.ravel()]
+        data.ImagePositionPatient = [f"{each:.8f}" for each in lps[:3, 3] + k * lps[:3, 2]]
+        data.PixelData = (array[:, :, k].T - intercept).astype(np.uint16).tobytes()
+        for name, value in more.items():
+            setattr(data, name, value)
+        data.save_as(folder / f"{7 * k % array.shape[2]:03d}_{k}.dcm", enforce_file_format=True)
+    return folder

@@ -24,10 +24,12 @@ READERS = {
 
 
 def open_source(path: Path, intensity: IntensityRule = AS_IT_IS) -> Source:
-    """Open an image file by its ending; raises SourceError naming the file when it cannot be read.
+    """Open an image file by its ending, or the folder of a DICOM series; raises SourceError naming what cannot be read.
 
     `intensity` says how the values of a volume become pixels.
     """
+    if path.is_dir():
+        return VolumeSource(path, intensity)
     reader = READERS.get(ending(path))
     if reader is None:
         raise SourceError(f"{path.name} is no image of a known kind; choose one of {sorted(READERS)}")

@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 
 from data.sources.source import SourceError
-from data.sources.volume_file import Scratch, VolumeFile, need
+from data.sources.volume_file import AGAIN, Scratch, VolumeFile, need, three_axes
 from data.sources.volume_grid import make_grid
 
 PART_BYTES = 2**22  # unpacked at a time
 MOST_DEFLATED = 1032  # bytes that one byte of gzip can stand for
-AGAIN = "copy or download it again"
 
 
 def open_nifti(path: Path) -> VolumeFile:
@@ -22,7 +21,7 @@ def open_nifti(path: Path) -> VolumeFile:
     image = _load(path)
     header = image.header
     dtype, offset = header.get_data_dtype(), int(image.dataobj.offset)
-    shape = _three_axes(path, image.shape)
+    shape = three_axes(path.name, image.shape)
     if dtype.fields or dtype.kind not in "iuf":
         raise SourceError(f"{path.name} has {dtype} voxels; it must have one number a voxel")
     try:
@@ -51,14 +50,6 @@ def _load(path: Path) -> Any:
     except Exception as error:  # its errors share no other base
         raise SourceError(f"{path.name} is no NIfTI file that can be read ({error}); {AGAIN}") from error
     return image
-
-
-def _three_axes(path: Path, shape: tuple[int, ...]) -> tuple[int, int, int]:
-    """The shape without trailing axes of one voxel; raises SourceError for other than three axes."""
-    if len(shape) < 3 or max(shape[3:], default=1) > 1 or min(shape) < 1:
-        advice = "split it into volumes" if len(shape) > 3 else "a volume has three"
-        raise SourceError(f"{path.name} is {shape}: {len(shape)} axes; {advice}")
-    return shape[0], shape[1], shape[2]
 
 
 def _check_size(path: Path, needed: int, most: int) -> None:

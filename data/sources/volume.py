@@ -6,20 +6,28 @@ from pathlib import Path
 import numpy as np
 
 from data.patches.grid import Box
+from data.sources.dicom_series import open_series
 from data.sources.file_name import ending
 from data.sources.intensity import AS_IT_IS, IntensityRule, to_pixels
+from data.sources.itk_file import open_itk
 from data.sources.nifti import open_nifti
 from data.sources.source import Source, SourceError
 from data.sources.volume_file import VolumeFile
 from data.sources.volume_grid import VolumeGrid
 
 NEAR = 0.1  # of a voxel: a mask whose corners lie so near those of its image is on the same grid
-VOLUME_READERS: dict[str, Callable[[Path], VolumeFile]] = {".nii": open_nifti, ".nii.gz": open_nifti}
+VOLUME_READERS: dict[str, Callable[[Path], VolumeFile]] = {
+    ".nii": open_nifti,
+    ".nii.gz": open_nifti,
+    ".nrrd": open_itk,
+    ".mha": open_itk,
+    ".mhd": open_itk,
+}
 
 
 def is_volume(path: Path) -> bool:
-    """Whether a path names a volume by its ending."""
-    return ending(path) in VOLUME_READERS
+    """Whether a path is that of a volume: by its ending, or as the folder of a DICOM series."""
+    return ending(path) in VOLUME_READERS or path.is_dir()
 
 
 class VolumeSource(Source):
@@ -96,9 +104,11 @@ class VolumeLabels(Source):
 
 
 def open_volume(path: Path) -> VolumeFile:
-    """The file of a volume, by its ending; raises SourceError naming it."""
-    if not path.exists():
-        raise SourceError(f"{path} is missing")
+    """The file of a volume, by its ending, or a DICOM folder; raises SourceError naming it."""
+    if path.is_dir():
+        return open_series(path)
+    if not path.is_file():
+        raise SourceError(f"{path} is missing or no file")
     return VOLUME_READERS[ending(path)](path)
 
 

@@ -2,7 +2,7 @@
 
 import importlib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from tempfile import TemporaryFile
 from types import ModuleType
@@ -15,6 +15,7 @@ from data.sources.source import SourceError
 from data.sources.volume_grid import VolumeGrid
 
 IN_MEMORY_BYTES = 2**26  # a smaller volume is unpacked in memory, a larger one to a scratch file
+AGAIN = "copy or download it again"
 STRIP_VALUES = 2**22  # values that are looked at in one step
 
 
@@ -100,6 +101,14 @@ class Scratch:
             file.close()
             raise
         return lambda: np.memmap(file, self.dtype, "r", shape=self.shape, order="F"), file
+
+
+def three_axes(name: str, shape: Sequence[int]) -> tuple[int, int, int]:
+    """The shape of a file without further axes of one voxel; raises SourceError for other than three axes."""
+    if len(shape) < 3 or max(shape[3:], default=1) > 1 or min(shape) < 1:
+        advice = "split it into volumes" if len(shape) > 3 else "a volume has three"
+        raise SourceError(f"{name} is {tuple(shape)}: {len(shape)} axes; {advice}")
+    return shape[0], shape[1], shape[2]
 
 
 def need(library: str) -> ModuleType:
