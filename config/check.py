@@ -17,7 +17,8 @@ CHOICES = {
         *["UPerNet", "Segformer", "DPT"],
     ],
     "MODEL.ACTIVATION": ["sigmoid", "None"],
-    "DATASETS.LAYOUT": ["slides", "pairs"],
+    "DATASETS.LAYOUT": ["slides", "pairs", "decathlon", "series"],
+    "DATASETS.CROP_TO": ["", "body"],
     "TILES.TISSUE": ["saturation", "otsu"],
     "INPUT.FROM": ["tiles", "crops"],
     "INPUT.INTENSITY": ["", "window", "range", "percentiles"],
@@ -50,6 +51,7 @@ CHOICES_OF_LISTS = {
     "SOLVER.LOGGERS": ["tensorboard", "wandb", "mlflow"],
     "TEST.WRITE": ["tiff", "rle", "ome", "preview", "geojson", "objects"],
 }
+WITH_SPLITS = ["decathlon", "series"]  # layouts whose cases have splits without DATASETS.ID_CSV
 WITH_INNER_MASKS = ["UneXt", "UneXt101", "UneXt50", "UneXt18", "Unet", "UnetPlusPlus", "MAnet", "Linknet"]
 AT_LEAST_ONE = [
     "INPUT.SIZE_TRAIN",
@@ -91,6 +93,7 @@ NOT_NEGATIVE = [
 POSITIVE = ["TILES.REDUCTION", "SOLVER.LR", "SOLVER.ENCODER_LR_FACTOR", "SOLVER.PLATEAU_FACTOR"]
 FRACTIONS = [
     "SOLVER.SAMPLING_SHARE",
+    "DATASETS.SPLIT_SHARE",
     "TILES.MIN_TISSUE",
     "TEST.TH",
     "TEST.TH_LOW",
@@ -241,7 +244,7 @@ def _training(cfg: CfgNode) -> Iterator[str]:
     yield from _optimisation(cfg.SOLVER)
     if cfg.SOLVER.DEEP_SUPERVISION and cfg.MODEL.ARCHITECTURE not in WITH_INNER_MASKS:
         yield f"SOLVER.DEEP_SUPERVISION is set; it needs MODEL.ARCHITECTURE to be one of {WITH_INNER_MASKS}"
-    if cfg.TEST.SPLIT and not data.ID_CSV:
+    if cfg.TEST.SPLIT and not data.ID_CSV and data.LAYOUT not in WITH_SPLITS:
         yield f"TEST.SPLIT is {cfg.TEST.SPLIT!r} but DATASETS.ID_CSV, which holds the splits, is empty"
     if data.GROUP_BY not in ("group", "id") and not data.ID_CSV:
         yield f"DATASETS.GROUP_BY is {data.GROUP_BY!r}, but DATASETS.ID_CSV, which would have that column, is empty"

@@ -10,7 +10,7 @@ _C.SEED = 42  # seed of folds, weights, order and augmentation
 
 # ---------------------------------------------------------------------------------------------------------------- cases
 _C.DATASETS = Cn()
-_C.DATASETS.LAYOUT = "slides"  # how cases lie on disk: 'slides' (a folder of them) or 'pairs' (images and masks)
+_C.DATASETS.LAYOUT = "slides"  # how cases lie: 'slides', 'pairs' (images and masks), 'decathlon' or 'series' (DICOM)
 _C.DATASETS.WSI_FOLDER = (
     "data/datasets/slides"  # folder of the slides; for pairs, the folder that the patterns start from
 )
@@ -19,7 +19,8 @@ _C.DATASETS.RLE_COLUMN = "encoding"  # column of LABELS_CSV that holds the run l
 _C.DATASETS.LABELS_FOLDER = ""  # slides: folder of label files named like the slides, used in place of LABELS_CSV
 _C.DATASETS.LABELS_COCO = ""  # COCO JSON with the labels of all images, used in place of LABELS_CSV and of MASKS
 _C.DATASETS.IMAGES = "images/{name}.*"  # pairs: pattern of the images; {name} and, if there, {group} make the id
-_C.DATASETS.MASKS = "masks/{name}.*"  # pairs: pattern of the masks
+_C.DATASETS.MASKS = "masks/{name}.*"  # pairs, series: pattern of the masks
+_C.DATASETS.SPLIT_SHARE = 0.8  # decathlon, series: share to learn from, drawn with SEED; the rest validates; 0: folds
 _C.DATASETS.ID_CSV = ""  # ids to use; may have columns group, split (train, valid, test), spacing_um; empty: all found
 _C.DATASETS.GROUP_BY = (
     "group"  # column of ID_CSV whose equal values share a fold (patient, video); 'id': each case alone
@@ -31,6 +32,8 @@ _C.DATASETS.LABEL_NAMES = [["Ignore*", "ignore"]]  # outlines: name in the file,
 _C.DATASETS.MASK_THRESHOLD = 0  # mask images: a pixel of at least this value is foreground; 0: pixel values are classes
 _C.DATASETS.MASK_VALUES = []  # mask images: pixel values of each class, [[10, 20, 30]]; empty: pixel values are classes
 _C.DATASETS.CROP = []  # (row, column, rows, columns) at level 0 to which every image is cut; empty: the whole image
+_C.DATASETS.CROP_TO = ""  # 'body': cut each volume to the box of the body; empty: CROP, or the whole image
+_C.DATASETS.BODY_ABOVE = -500.0  # CROP_TO body: voxels above this value of the file (of CT: HU) are no air
 _C.DATASETS.SPACING_UM = 0.0  # pixel size in um at level 0 that overrules the files, not ID_CSV; 0: as the files say
 _C.DATASETS.HASHES = (
     True  # SHA-256 of all inputs into manifest.csv, a second a GB; copied images are refused; False: sizes
@@ -146,7 +149,7 @@ _C.SOLVER.MIXED_PRECISION = True  # half precision on a GPU; no effect on a CPU
 _C.TEST = Cn()
 _C.TEST.WSI_FOLDER = "data/datasets/test"  # folder of the cases to predict, laid out as DATASETS.LAYOUT says
 _C.TEST.LABELS_CSV = ""  # run-length labels of those slides, if known; empty: none
-_C.TEST.SPLIT = ""  # predict only the cases of this split of DATASETS.ID_CSV ('test'); empty: all
+_C.TEST.SPLIT = ""  # predict only the cases of this split of DATASETS.ID_CSV or of the layout ('test'); empty: all
 _C.TEST.MODEL_WEIGHTS_FOLDER = "model/checkpoints"  # folder of the weights; all of them are averaged
 _C.TEST.OUTPUT_DIR = "output/test"  # folder of the results
 _C.TEST.TH = 0.0  # probability from which a pixel is foreground; 0: the tuned one that the weights carry

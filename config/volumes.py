@@ -10,6 +10,11 @@ def volume_mistakes(cfg: CfgNode) -> Iterator[str]:
     """What cannot work in the options that only volumes have."""
     yield from _intensities(cfg.INPUT)
     yield from _scales(cfg.TILES)
+    data = cfg.DATASETS
+    if data.CROP and data.CROP_TO:
+        yield f"DATASETS.CROP is {data.CROP} and DATASETS.CROP_TO {data.CROP_TO!r}; leave one empty"
+    if data.LAYOUT == "series" and data.MASKS and "{name}" not in data.MASKS:
+        yield f"DATASETS.MASKS is {data.MASKS!r}; it must hold {{name}}"
 
 
 def _intensities(options: CfgNode) -> Iterator[str]:

@@ -1,20 +1,20 @@
 """The table of cases - id, image, labels, group, split - for each layout of a dataset on disk."""
 
 import math
-import re
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from yacs.config import CfgNode
 
-from data.sources import READERS, SourceError
-from data.sources.coco import CocoImage, load_coco
+from data.case import LABEL_ENDINGS, Case, CaseTable, join_paths, match_files, one_by_id
+from data.sources import SourceError
+from data.sources.coco import load_coco
 from data.sources.file_name import ending, stem
 from data.sources.label_file import LABEL_READERS
 from data.sources.vendor import ENDINGS, dicom_files
+from data.volume_cases import list_decathlon, list_series
 from utils.failures import Failure
 from utils.tables import read_table
 
@@ -22,34 +22,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SLIDE_ENDINGS = (".tif", ".tiff", *ENDINGS)
-LABEL_ENDINGS = (*READERS, *LABEL_READERS)
 LOOSE_DICOM = "lies loose; put the DICOM files of a slide into a folder of their own, whose name is the id"
 SPLITS = ["train", "valid", "test"]
 NO_IMAGE = "has no image of this id beside it"  # a table for training may serve to test a few of its slides
-
-
-@dataclass(frozen=True)
-class Case:
-    """One image to learn from or to predict.
-
-    `labels` is the path of a mask image or of outlines, an entry of a COCO file, the run-length text of each class by
-    its name, or None where unknown. `spacing_um` is the pixel size at level 0 that a table states, in um, or 0.
-    """
-
-    id: str
-    image: Path
-    labels: Path | CocoImage | dict[str, str] | None = None
-    group: str = ""
-    split: str = ""
-    spacing_um: float = 0.0
-
-
-@dataclass
-class CaseTable:
-    """Cases that can be used, sorted by id, and what is wrong with the others."""
-
-    cases: list[Case] = field(default_factory=list)
-    problems: list[Failure] = field(default_factory=list)
 
 
 def list_cases(cfg: CfgNode) -> CaseTable:
@@ -92,7 +67,7 @@ def _refuse_nothing(table: CaseTable, folder: Path) -> None:
 def list_slides(cfg: CfgNode, folder: Path, labels_csv: str) -> CaseTable:
     """Slides of a folder, by their names without endings, with labels of a CSV, a COCO file or a folder of files."""
     slides, problems = find_slides(folder)
-    table = _one_by_id(Case(case_id, path, group=case_id) for case_id, path in slides)
+    table = one_by_id(Case(case_id, path, group=case_id) for case_id, path in slides)
     table.problems += problems
     if labels_csv:
         return _join_run_lengths(cfg, table, Path(labels_csv))
@@ -125,39 +100,14 @@ def id_of(path: Path) -> str:
 def list_pairs(cfg: CfgNode, folder: Path, labels_csv: str) -> CaseTable:
     """Images that match DATASETS.IMAGES, with the mask of the same {name} and {group} or their entry in a COCO file."""
     images = match_files(folder, cfg.DATASETS.IMAGES)
-    table = _one_by_id(Case("_".join(filter(None, key)), path, group=key[0] or key[1]) for key, path in images)
+    table = one_by_id(Case("_".join(filter(None, key)), path, group=key[0] or key[1]) for key, path in images)
     if cfg.DATASETS.LABELS_COCO:
         return _join_coco(table, Path(cfg.DATASETS.LABELS_COCO))
     masks = match_files(folder, cfg.DATASETS.MASKS, LABEL_ENDINGS) if cfg.DATASETS.MASKS else []
-    return _join_paths(table, [("_".join(filter(None, key)), path) for key, path in masks])
+    return join_paths(table, [("_".join(filter(None, key)), path) for key, path in masks])
 
 
-LAYOUTS = {"slides": list_slides, "pairs": list_pairs}
-
-
-def match_files(folder: Path, pattern: str, endings: Collection[str] = READERS) -> list[tuple[tuple[str, str], Path]]:
-    """Files under `folder` that fit a pattern such as '{group}/frames/{name}.png': ((group, name), path)."""
-    names = re.compile(
-        re.escape(pattern)
-        .replace(r"\{group\}", r"(?P<group>[^/]+)", 1)
-        .replace(r"\{name\}", r"(?P<name>[^/]+)", 1)
-        .replace(r"\*", r"[^/]*")
-    )
-    found = []
-    for path in sorted(folder.glob(re.sub(r"\{\w+\}", "*", pattern))):
-        match = names.fullmatch(path.relative_to(folder).as_posix())
-        if match and ending(path) in endings and not path.name.startswith("."):
-            found.append(((match.groupdict().get("group") or "", match["name"]), path))
-    return found
-
-
-def _one_by_id(cases: Iterable[Case]) -> CaseTable:
-    """The cases whose id is theirs alone; each of the others is a problem."""
-    cases = sorted(cases, key=lambda case: case.id)
-    counts = Counter(case.id for case in cases)
-    doubles = [case for case in cases if counts[case.id] > 1]
-    problems = [Failure(case.id, case.image.name, "is one of several files with this id") for case in doubles]
-    return CaseTable([case for case in cases if counts[case.id] == 1], problems)
+LAYOUTS = {"slides": list_slides, "pairs": list_pairs, "decathlon": list_decathlon, "series": list_series}
 
 
 def _join_label_files(table: CaseTable, folder: Path) -> CaseTable:
@@ -165,16 +115,7 @@ def _join_label_files(table: CaseTable, folder: Path) -> CaseTable:
     images = {case.image.resolve() for case in table.cases}
     files = [path for path in sorted(folder.iterdir()) if ending(path) in LABEL_ENDINGS and path.name[0] != "."]
     named = [(stem(path) if ending(path) in LABEL_READERS else id_of(path), path) for path in files]
-    return _join_paths(table, [(name, path) for name, path in named if path.resolve() not in images])
-
-
-def _join_paths(table: CaseTable, files: list[tuple[str, Path]]) -> CaseTable:
-    """Give each case the label file of its id; several of one id are a problem."""
-    counts, paths = Counter(case_id for case_id, _ in files), dict(files)
-    doubles = [case for case in table.cases if counts[case.id] > 1]
-    problems = [Failure(case.id, paths[case.id].name, "is one of several label files of this id") for case in doubles]
-    cases = [replace(case, labels=paths.get(case.id)) for case in table.cases if counts[case.id] <= 1]
-    return CaseTable(cases, table.problems + problems)
+    return join_paths(table, [(name, path) for name, path in named if path.resolve() not in images])
 
 
 def _join_coco(table: CaseTable, path: Path) -> CaseTable:

@@ -115,11 +115,13 @@ def _describe(file: DataFile, roots: Sequence[Path], with_hashes: bool) -> Entry
 
 
 def parts_of(path: Path) -> list[Path]:
-    """The files behind a path, sorted: all in a folder, an MRXS or DICOM slide with its companions, or the file."""
+    """The files behind a path: all in a folder, an MRXS, DICOM or MHD image with its companions, or the file alone."""
     if path.suffix.lower() == ".dcm":
         return parts_of(path.parent)
     if path.is_dir():
         return sorted(part for part in path.rglob("*") if part.is_file())
+    if path.suffix.lower() == ".mhd":
+        return [path, *(other for other in map(path.with_suffix, (".raw", ".zraw")) if other.is_file())]
     return [path, *parts_of(path.with_suffix(""))] if path.suffix.lower() == ".mrxs" else [path]
 
 

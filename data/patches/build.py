@@ -58,7 +58,7 @@ def build_training_set(cfg: CfgNode, cases: Sequence[Case], failures: Failures) 
 
     Raises NothingToLearnError where no sample is left.
     """
-    of_layout = {"slides": _tiles, "pairs": _patches}[cfg.DATASETS.LAYOUT]
+    of_layout = {"slides": _tiles}.get(cfg.DATASETS.LAYOUT, _patches)
     make = _crops if cfg.INPUT.FROM == "crops" else of_layout
     found = make(cfg, cases, failures)
     if not found.samples:
@@ -133,7 +133,7 @@ def build_folds(cfg: CfgNode, cases: Sequence[Case], data: TrainingSet) -> dict[
     learnt = {case_id: group for case_id, group in group_of.items() if case_id in sampled}
     if cfg.DATASETS.FOLDS_CSV:
         fold_of = reused_folds(group_of, Path(cfg.DATASETS.FOLDS_CSV))
-    elif has_split(cfg.DATASETS.ID_CSV, "valid"):
+    elif has_split(cfg.DATASETS.ID_CSV, "valid") or any(case.split == "valid" for case in cases):
         if cfg.DATASETS.FOLD_GROUPS:
             raise ValueError(f"{cfg.DATASETS.ID_CSV} has the split 'valid'; then leave DATASETS.FOLD_GROUPS empty")
         fold_of = {case.id: 0 if case.split == "valid" else NEVER for case in cases}

@@ -9,16 +9,19 @@ from yacs.config import CfgNode
 from data.cases import Case
 from data.patches.grid import Box
 from data.sources import open_source
+from data.sources.body import find_body
 from data.sources.class_names import ClassNames, build_class_names
 from data.sources.intensity import AS_IT_IS, IntensityRule, build_intensity
 from data.sources.labels import ToClasses, build_mask_rule, open_labels
 from data.sources.source import CroppedSource, Source, SourceError
+from data.sources.volume import VolumeSource
 
 
 @dataclass(frozen=True)
 class CaseReader:
     """Opens cases; `crop` is (start..., size...) at level 0 or empty.
 
+    `body_above` cuts a volume to the box of what lies above this value of its file, the body.
     `spacing_um`, if not 0, overrules the pixel size that a file states, and that of a case overrules both.
     """
 
@@ -28,6 +31,7 @@ class CaseReader:
     spacing_um: float = 0.0
     channels: int = 3
     intensity: IntensityRule = AS_IT_IS
+    body_above: float | None = None
 
     @property
     def classes(self) -> list[str]:
@@ -46,7 +50,9 @@ class CaseReader:
 
     def open_labels(self, case: Case, image: Source) -> Source:
         """The labels of a case as class indices in the frame of its opened image; raises SourceError or RleError."""
-        return self._cropped(open_labels(case, image.frame_level0[1], self.names, self.to_classes, image.grid))
+        box, shape = image.frame_level0
+        labels = open_labels(case, shape, self.names, self.to_classes, image.grid)
+        return labels if box.size == shape else CroppedSource(labels, box)
 
     @contextmanager
     def open_both(self, case: Case) -> Iterator[tuple[Source, Source]]:
@@ -55,20 +61,27 @@ class CaseReader:
             yield image, labels
 
     def _cropped(self, source: Source) -> Source:
-        if not self.crop:
-            return source
-        axes = len(source.shape)
         try:
-            if len(self.crop) != 2 * axes:
-                raise SourceError(f"DATASETS.CROP {self.crop} must hold {2 * axes} numbers for an image of {axes} axes")
-            return CroppedSource(source, Box(self.crop[:axes], self.crop[axes:]))
-        except ValueError:
+            box = self._crop_box(source)
+            return CroppedSource(source, box) if box else source
+        except BaseException:
             source.close()
             raise
+
+    def _crop_box(self, source: Source) -> Box | None:
+        axes = len(source.shape)
+        if self.body_above is not None:
+            if not isinstance(source, VolumeSource):
+                raise SourceError("DATASETS.CROP_TO is 'body', which only volumes have; leave it empty")
+            return find_body(source.file, self.body_above)
+        if self.crop and len(self.crop) != 2 * axes:
+            raise SourceError(f"DATASETS.CROP {self.crop} must hold {2 * axes} numbers for an image of {axes} axes")
+        return Box(self.crop[:axes], self.crop[axes:]) if self.crop else None
 
 
 def build_reader(cfg: CfgNode) -> CaseReader:
     """The reader of a config's cases."""
     data, channels = cfg.DATASETS, cfg.MODEL.IN_CHANNELS
     names, to_classes, intensity = build_class_names(cfg), build_mask_rule(cfg), build_intensity(cfg)
-    return CaseReader(names, to_classes, tuple(data.CROP), data.SPACING_UM, channels, intensity)
+    body_above = data.BODY_ABOVE if data.CROP_TO == "body" else None
+    return CaseReader(names, to_classes, tuple(data.CROP), data.SPACING_UM, channels, intensity, body_above)

@@ -23,6 +23,13 @@ def test_what_cannot_work_is_named_with_its_value(key, value):
     assert mistake.startswith(f"{key} is {value}; it must be ")
 
 
+def test_two_crops_and_a_pattern_without_a_name_are_mistakes():
+    cfg = load_cfg(options=["DATASETS.CROP_TO", "body", "DATASETS.CROP", "[0, 0, 0, 1, 1, 1]"])
+    assert [mistake.split()[0] for mistake in volume_mistakes(cfg)] == ["DATASETS.CROP"]
+    cfg = load_cfg(options=["DATASETS.LAYOUT", "series", "DATASETS.MASKS", "masks/*.nii"])
+    assert [mistake.split()[0] for mistake in volume_mistakes(cfg)] == ["DATASETS.MASKS"]
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [

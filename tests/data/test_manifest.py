@@ -71,6 +71,12 @@ def test_a_slide_of_many_files_is_all_of_them(tmp_path):
     }
 
 
+def test_a_volume_of_several_files_is_all_of_them(tmp_path):
+    touch(tmp_path, a_mhd="header", a_raw="voxels", b_mhd="header", b_zraw="packed", b_txt="no part of it")
+    names = [[part.name for part in parts_of(tmp_path / name)] for name in ("a.mhd", "b.mhd")]
+    assert names == [["a.mhd", "a.raw"], ["b.mhd", "b.zraw"]]
+
+
 def test_the_tables_that_the_config_names_belong_to_the_data(tmp_path):
     tables = {"DATASETS_LABELS_CSV": "l.csv", "DATASETS_ID_CSV": "i.csv", "DATASETS_FOLDS_CSV": "f.csv"}
     paths = {key: tmp_path / name for key, name in tables.items()}
