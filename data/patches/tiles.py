@@ -216,7 +216,7 @@ def padded_mask(labels: ScaledLabels, box: Box) -> np.ndarray:
     """Class indices of a box; where it reaches past the image they are IGNORE, since those pixels are mirrored."""
     inside = box.within(labels.shape)
     mask = labels.read(inside)
-    missing = [(0, wide - have) for wide, have in zip(box.size, inside.size, strict=True)]
+    missing = [(a - b, d - c) for a, b, c, d in zip(inside.start, box.start, inside.stop, box.stop, strict=True)]
     return np.pad(mask, missing, constant_values=IGNORE) if inside.size != box.size else mask
 
 

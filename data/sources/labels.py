@@ -166,6 +166,8 @@ class ScaledLabels:
             return np.zeros(box.size, np.uint8)
         if isinstance(self.labels, RunLabels) and self._is_reduced:
             return _largest(self.labels.areas(box, self.shape), math.prod(self.labels.shape), self.classes)
+        if self.shape == self.labels.shape:
+            return self.labels.read(box)[..., 0]
         classes = np.zeros(box.size, np.uint8)
         for piece in self._fractions.pieces(box, VALUES_AT_ONCE):
             classes[piece.seen_from(box.start).slices] = self._read_piece(piece)

@@ -49,3 +49,16 @@ def test_the_order_of_the_images_changes_nothing():
 def test_a_long_white_image_does_not_overflow():
     assert of(np.full((70_000, 3, 1), 255, np.uint8)).mean == [1]
     assert of(np.full((70_000, 3, 1), 255, np.uint8)).std == [round(1 / 255, 6)]
+
+
+def test_intensities_of_a_volume_that_are_whole_numbers_count_as_bytes_do():
+    volume = noise(3, 4, 5, 2)
+    floats = of(volume.astype(np.float32))
+    assert (floats.mean, floats.std, floats.count) == (of(volume).mean, of(volume).std, 60)
+
+
+def test_intensities_between_two_levels_count_to_a_sixteenth():
+    assert of(np.array([[[[0.5]], [[254.5]]]], np.float32)).mean == [0.5]
+    volume = np.random.default_rng(0).uniform(0, 255, (6, 50, 40, 1)).astype(np.float32)
+    np.testing.assert_allclose(of(volume).mean, [volume.mean() / 255], atol=2e-5)
+    np.testing.assert_allclose(of(volume).std, [volume.std() / 255], atol=2e-5)

@@ -334,6 +334,13 @@ def test_labels_of_a_box_inside_the_image_are_not_padded():
     np.testing.assert_array_equal(padded_mask(labels, whole((20, 30))), mask)
 
 
+def test_labels_of_a_box_that_reaches_past_the_image_on_both_sides_are_ignored_there():
+    mask = disc((6, 4), (2, 2), 2)
+    labels = ScaledLabels(RleLabels([encode_rle(mask)], (6, 4)), (6, 4), 1)
+    expected = np.pad(mask, [(1, 1), (3, 2)], constant_values=IGNORE)
+    np.testing.assert_array_equal(padded_mask(labels, Box((-1, -3), (8, 9))), expected)
+
+
 def test_the_script_cuts_all_good_slides_and_names_the_bad(tmp_path, capsys):
     slides, train = tmp_path / "slides", tmp_path / "train"
     slides.mkdir()
