@@ -23,7 +23,7 @@ from utils.ranks import agree, check_ranks, is_writer, ranks
 if TYPE_CHECKING:
     from data.cases import Case
     from data.manifest import Entry
-    from data.patches.build import TrainingSet
+    from data.patches.training_set import TrainingSet
     from data.stitching.probability_map import ProbabilityMap
     from data.tuning import Rules
     from data.writers.folds import FoldSummary

@@ -14,7 +14,8 @@ from benchmarks.training import LR, Clock
 from config import load_cfg
 from config.check import CHOICES
 from data.cases import list_cases
-from data.patches.build import TrainingSet, build_dataloaders, build_folds, build_training_set
+from data.patches.build import build_dataloaders, build_folds, build_training_set
+from data.patches.training_set import TrainingSet
 from model.custom_models import build_model
 from model.learner import build_learner
 from utils.failures import Failures

@@ -8,6 +8,7 @@ from yacs.config import CfgNode
 
 from config.augmentation import AUGMENTATION_SETS
 from config.load import ConfigError
+from config.volume_patches import CROPS_OF_VOLUMES, patch_mistakes
 from config.volumes import volume_mistakes
 
 CHOICES = {
@@ -20,9 +21,10 @@ CHOICES = {
     "DATASETS.LAYOUT": ["slides", "pairs", "decathlon", "series"],
     "DATASETS.CROP_TO": ["", "body"],
     "TILES.TISSUE": ["saturation", "otsu"],
-    "INPUT.FROM": ["tiles", "crops"],
     "INPUT.INTENSITY": ["", "window", "range", "percentiles"],
-    "SOLVER.SAMPLING": ["all", "foreground", "object_size", "area"],
+    "INPUT.FROM": ["tiles", "crops", "whole"],
+    "SOLVER.SAMPLING": ["all", "foreground", "object_size", "area", *CROPS_OF_VOLUMES],
+    "MODEL.AXES": [2, 3],
     "AUGMENTATION.SET": ["", *AUGMENTATION_SETS],
     "AUGMENTATION.STAINS": ["he", "pas"],
     "SOLVER.CACHE": ["none", "memory", "disk"],
@@ -55,6 +57,7 @@ WITH_SPLITS = ["decathlon", "series"]  # layouts whose cases have splits without
 WITH_INNER_MASKS = ["UneXt", "UneXt101", "UneXt50", "UneXt18", "Unet", "UnetPlusPlus", "MAnet", "Linknet"]
 AT_LEAST_ONE = [
     "INPUT.SIZE_TRAIN",
+    "INPUT.PATCHES_PER_CASE",
     "TEST.PATCH",
     "SOLVER.EPOCHS",
     "SOLVER.BATCH_SIZE",
@@ -94,6 +97,7 @@ POSITIVE = ["TILES.REDUCTION", "SOLVER.LR", "SOLVER.ENCODER_LR_FACTOR", "SOLVER.
 FRACTIONS = [
     "SOLVER.SAMPLING_SHARE",
     "DATASETS.SPLIT_SHARE",
+    "INPUT.POSITIVE_SHARE",
     "TILES.MIN_TISSUE",
     "TEST.TH",
     "TEST.TH_LOW",
@@ -115,6 +119,9 @@ FRACTIONS = [
         "GAMMA",
         "STAIN",
         "STAIN_STRENGTH",
+        "MOTION",
+        "BIAS_FIELD",
+        "INTENSITY_SHIFT",
         "CUTMIX",
     ]
 ]
@@ -137,6 +144,7 @@ def check_cfg(cfg: CfgNode, paths: Sequence[str] = (), known: Sequence[str] = ()
         *_label_names(cfg),
         *_lists(cfg),
         *_training(cfg),
+        *patch_mistakes(cfg),
         *_missing(cfg, paths),
     ]
     if mistakes:
@@ -152,7 +160,7 @@ def label_options(cfg: CfgNode) -> list[str]:
 
 def learns_from_tiles(cfg: CfgNode) -> bool:
     """Whether training needs the tiles of tiles_creator.py."""
-    return cfg.DATASETS.LAYOUT == "slides" and cfg.INPUT.FROM == "tiles"
+    return cfg.DATASETS.LAYOUT == "slides" and cfg.INPUT.FROM == "tiles" and cfg.MODEL.AXES == 2
 
 
 def get(cfg: CfgNode, key: str) -> Any:
@@ -250,7 +258,7 @@ def _training(cfg: CfgNode) -> Iterator[str]:
         yield f"DATASETS.GROUP_BY is {data.GROUP_BY!r}, but DATASETS.ID_CSV, which would have that column, is empty"
     if cfg.SOLVER.BATCH_SIZE == 1 and cfg.MODEL.ARCHITECTURE.startswith("UneXt"):
         yield "SOLVER.BATCH_SIZE is 1; UneXt normalises over a batch of at least 2"
-    if cfg.INPUT.FROM == "crops" and cfg.SOLVER.CACHE != "none":
+    if cfg.INPUT.FROM == "crops" and cfg.MODEL.AXES == 2 and cfg.SOLVER.CACHE != "none":
         yield f"SOLVER.CACHE is {cfg.SOLVER.CACHE!r}, but INPUT.FROM 'crops' reads other pixels each time; set 'none'"
     folds = len(data.FOLD_GROUPS) or cfg.SOLVER.N_FOLDS
     if not data.FOLDS_CSV and not all(fold in range(folds) for fold in cfg.SOLVER.FOLDS):

@@ -60,9 +60,13 @@ _C.TILES.TISSUE_PX = 1024  # longest side in pixels of the picture on which tiss
 # ---------------------------------------------------------------------------------------------------------------- input
 _C.INPUT = Cn()
 _C.INPUT.SIZE_TRAIN = 256  # side of a training tile in pixels; a multiple of 32
+_C.INPUT.PATCH = []  # volumes: sides of a training patch by axis (z, row, column), in place of SIZE_TRAIN
 _C.INPUT.FROM = (
-    "tiles"  # slides: cut 'tiles', or random 'crops' that need none; pairs: patches of a grid, or such crops
+    "tiles"  # slides: cut 'tiles', or random 'crops' that need none; pairs: patches of a grid, or such crops; 'whole'
+    # volumes: one patch each, of PATCH or of the largest shape of all, rounded up to a multiple of 8
 )
+_C.INPUT.PATCHES_PER_CASE = 16  # volumes: crops that an epoch draws from each, unless SOLVER.EPOCH_PATCHES is set
+_C.INPUT.POSITIVE_SHARE = 0.5  # volumes: share of the crops that SOLVER.SAMPLING draws for their foreground
 _C.INPUT.CROP_SCALE = 0.0  # crops are drawn up to this fraction larger or smaller than the network's scale
 _C.INPUT.INTENSITY = ""  # volumes: what becomes 0 to 255: a 'window', the 'range', 'percentiles'; empty: bytes as is
 _C.INPUT.WINDOW = [-1000.0, 400.0]  # INTENSITY window: values (of CT: HU) that become 0 and 255
@@ -74,22 +78,25 @@ _C.INPUT.STD = []  # standard deviation by channel, 0 to 1; empty: that of the t
 _C.AUGMENTATION = Cn()
 _C.AUGMENTATION.SET = ""  # values of the keys below by name: 'none', 'light', 'seed' or 'heavy'; empty: as they stand
 _C.AUGMENTATION.FLIP = 0.5  # probability of a mirror image, for each axis
-_C.AUGMENTATION.ROTATE90 = 0.5  # probability of a turn by a multiple of 90 degrees
+_C.AUGMENTATION.ROTATE90 = 0.5  # probability of a turn by a multiple of 90 degrees (volumes: in the plane of a slice)
 _C.AUGMENTATION.AFFINE = 0.5  # probability of a shift, scale and rotation
 _C.AUGMENTATION.AFFINE_SCALE = 0.1  # scale changes by at most this fraction
 _C.AUGMENTATION.AFFINE_SHIFT = 0.06  # shift by at most this fraction of the side
 _C.AUGMENTATION.AFFINE_DEGREES = 45.0  # rotation by at most this many degrees
-_C.AUGMENTATION.PERSPECTIVE = 0.0  # probability of a change of perspective
+_C.AUGMENTATION.PERSPECTIVE = 0.0  # probability of a change of perspective (not of volumes)
 _C.AUGMENTATION.DISTORTION = 0.2  # probability of an elastic or grid distortion
 _C.AUGMENTATION.NOISE = 0.2  # probability of Gaussian noise
 _C.AUGMENTATION.BLUR = 0.2  # probability of a slight blur
-_C.AUGMENTATION.HSV = 0.3  # probability of a change of hue, saturation and value
-_C.AUGMENTATION.CLAHE = 0.0  # probability of contrast-limited histogram equalisation
+_C.AUGMENTATION.HSV = 0.3  # probability of a change of hue, saturation and value (not of volumes)
+_C.AUGMENTATION.CLAHE = 0.0  # probability of contrast-limited histogram equalisation (not of volumes)
 _C.AUGMENTATION.BRIGHTNESS = 0.5  # probability of a change of brightness and contrast
 _C.AUGMENTATION.GAMMA = 0.2  # probability of a change of gamma
 _C.AUGMENTATION.STAIN = 0.0  # probability of a change of each stain's strength in optical density (RGB images)
 _C.AUGMENTATION.STAIN_STRENGTH = 0.15  # each stain becomes weaker or stronger by at most this fraction
 _C.AUGMENTATION.STAINS = "he"  # which stains: 'he' (haematoxylin and eosin) or 'pas' (haematoxylin and PAS)
+_C.AUGMENTATION.MOTION = 0.0  # volumes: probability of the ghosts of a head that moved
+_C.AUGMENTATION.BIAS_FIELD = 0.0  # volumes: probability of a brightness that changes slowly over the image
+_C.AUGMENTATION.INTENSITY_SHIFT = 0.0  # volumes: probability of a shift of all intensities, up to a tenth of the range
 _C.AUGMENTATION.CUTMIX = 0.0  # probability that a box of another patch, with its labels, is set into a patch
 
 # ---------------------------------------------------------------------------------------------------------------- model
@@ -98,6 +105,7 @@ _C.MODEL.ARCHITECTURE = "UneXt101"  # UneXt101, UneXt50, UneXt18, UneXt (any enc
 _C.MODEL.ENCODER_NAME = "resnext101_32x16d"  # encoder of UneXt and smp networks; 'tu-<name>' takes a timm encoder
 _C.MODEL.ENCODER_WEIGHTS = "ssl"  # pretrained weights: a name ('imagenet', 'ssl'), a local weight file, or None
 _C.MODEL.ACTIVATION = "sigmoid"  # kept for older configs: networks give logits, one sigmoid turns them into probability
+_C.MODEL.AXES = 2  # spatial axes of the images: 2 (row, column), or 3 for volumes (z, row, column)
 _C.MODEL.IN_CHANNELS = 3  # channels of the image
 _C.MODEL.ANY_HEAD = 0.0  # weight of a loss that asks, in training, whether a patch holds a class at all; 0: none
 
@@ -110,7 +118,10 @@ _C.SOLVER.N_FOLDS = 4  # folds of the cross-validation; of no effect with FOLDS_
 _C.SOLVER.FOLDS = []  # folds to train, [0, 2]; empty: all
 _C.SOLVER.EPOCHS = 30  # passes over the training tiles
 _C.SOLVER.EPOCH_PATCHES = 0  # patches that an epoch draws; 0: as many as there are to train on
-_C.SOLVER.SAMPLING = "all"  # what is drawn more often: 'all' alike, 'foreground', 'object_size' (rare sizes) or 'area'
+_C.SOLVER.SAMPLING = (
+    "all"  # what is drawn more often: 'all' alike, 'foreground', 'object_size' (rare sizes) or 'area';
+    # crops of volumes: 'uniform', 'posneg' (about foreground), 'label' (about each class) or 'weighted' (by content)
+)
 _C.SOLVER.SAMPLING_SHARE = 0.5  # share of every batch that SAMPLING rules; the rest: background, or of all alike
 _C.SOLVER.BATCH_SIZE = 8  # tiles a step
 _C.SOLVER.NUM_WORKERS = 2  # processes that load and augment tiles; 0: none besides the main one

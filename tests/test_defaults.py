@@ -111,10 +111,12 @@ def test_the_choice_of_tissue_rules_is_what_can_be_built():
         build_tissue_rule(load_cfg(options=["TILES.TISSUE", "all"]))
 
 
-def test_the_choice_of_samplings_is_the_table_of_samplings():
+def test_the_choice_of_samplings_is_the_tables_of_samplings_and_of_draws_from_volumes():
     from data.patches.sampling import SAMPLINGS
+    from data.patches.volume_draws import DRAWS, LIBRARIES
 
-    assert sorted(CHOICES["SOLVER.SAMPLING"]) == sorted(SAMPLINGS)
+    assert sorted(CHOICES["SOLVER.SAMPLING"]) == sorted([*SAMPLINGS, *DRAWS])
+    assert set(DRAWS) == set(LIBRARIES)
 
 
 def test_the_choice_of_stains_is_the_table_of_stains():

@@ -1,8 +1,8 @@
 """From cases to fastai's DataLoaders, one pair of training and validation loaders a fold."""
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from fastai.data.core import DataLoaders
@@ -11,14 +11,18 @@ from yacs.config import CfgNode
 from data.cases import Case, has_split
 from data.patches.cache import build_cache
 from data.patches.crops import Cropping, CropSample, list_crops
-from data.patches.dataset import PatchDataset, Sample, TileSample, list_patches, read_whole
+from data.patches.dataset import Order, PatchDataset, Read, Sample, TileSample, list_patches, read_whole
 from data.patches.folds import NEVER, assign_folds, check_sides, listed_folds, reused_folds, validated_folds
 from data.patches.sampling import Content, build_contents, build_sampling
 from data.patches.scale import build_scale
 from data.patches.shares import SharedLoader
 from data.patches.statistics import PixelStatistics
 from data.patches.tiles import agreed_spacing, build_tile_folder, read_tiles
+from data.patches.training_set import TrainingSet
 from data.patches.transforms import build_transform
+from data.patches.volume_draws import build_volume_draws
+from data.patches.volume_transforms import build_volume_transform
+from data.patches.volumes import VOLUME_AXES, build_volumes
 from data.sources.kept_open import KeptOpen
 from data.sources.opening import build_reader
 from utils.failures import Failure, Failures
@@ -32,38 +36,20 @@ class NothingToLearnError(ValueError):
     """No sample of any case."""
 
 
-@dataclass(frozen=True)
-class TrainingSet:
-    """Samples of all usable cases and what prediction has to know of them: mean and std by channel, pixel size in um.
-
-    `foreground` is the area of each case's objects in pixels of the network's image. A case of nothing but glass is
-    usable and has no samples. `contents` is what each sample holds, by its name, where the sampling asks for it.
-    """
-
-    samples: Sequence[Sample]
-    mean: list[float]
-    std: list[float]
-    spacing_um: float | None = None
-    case_ids: frozenset[str] = frozenset()
-    foreground: Mapping[str, float] = field(default_factory=dict)
-    contents: Mapping[str, Content] = field(default_factory=dict)
-
-    def of(self, case_ids: set[str]) -> list[Sample]:
-        """The samples of some cases."""
-        return [sample for sample in self.samples if sample.case_id in case_ids]
-
-
 def build_training_set(cfg: CfgNode, cases: Sequence[Case], failures: Failures) -> TrainingSet:
     """Tiles of the slides, or patches of the pairs; a case that cannot be used becomes a failure.
 
     Raises NothingToLearnError where no sample is left.
     """
-    of_layout = {"slides": _tiles}.get(cfg.DATASETS.LAYOUT, _patches)
-    make = _crops if cfg.INPUT.FROM == "crops" else of_layout
-    found = make(cfg, cases, failures)
+    if cfg.MODEL.AXES == VOLUME_AXES:
+        found = build_volumes(cfg, cases, failures)
+    else:
+        from_tiles = cfg.DATASETS.LAYOUT == "slides" and cfg.INPUT.FROM == "tiles"
+        make = _crops if cfg.INPUT.FROM == "crops" else _tiles if from_tiles else _patches
+        found = make(cfg, cases, failures)
     if not found.samples:
         raise NothingToLearnError("there is nothing to learn from: no tile or pair of any case can be used")
-    samples = build_cache(cfg, found.samples)
+    samples = found.samples if cfg.MODEL.AXES == VOLUME_AXES else build_cache(cfg, found.samples)
     return replace(
         found,
         samples=samples,
@@ -147,6 +133,16 @@ def build_folds(cfg: CfgNode, cases: Sequence[Case], data: TrainingSet) -> dict[
     return {case_id: fold_of.get(case_id, of_group.get(group, folds[0])) for case_id, group in group_of.items()}
 
 
+def build_draws(
+    cfg: CfgNode, train: Sequence[Sample], data: TrainingSet
+) -> tuple[Sequence[Sample], Order | None, Read]:
+    """What an epoch draws from, how it is drawn, and how each draw is read."""
+    if cfg.MODEL.AXES == VOLUME_AXES and cfg.INPUT.FROM == "crops":
+        return build_volume_draws(cfg, train)
+    sampling = build_sampling(cfg, [data.contents.get(sample.name, Content()) for sample in train])
+    return train, sampling, Cropping(cfg.INPUT.CROP_SCALE) if cfg.INPUT.FROM == "crops" else read_whole
+
+
 def build_dataloaders(cfg: CfgNode, data: TrainingSet, fold_of: dict[str, int], fold: int) -> DataLoaders:
     """Loaders of one fold: augmented, shuffled training patches and plain validation patches.
 
@@ -156,10 +152,11 @@ def build_dataloaders(cfg: CfgNode, data: TrainingSet, fold_of: dict[str, int], 
     valid = data.of({case_id for case_id, own in fold_of.items() if own == fold})
     log.info("fold %d: %d patches to train on, %d to validate on", fold, len(train), len(valid))
     classes = len(cfg.DATASETS.CLASSES)
-    transform, cutmix = build_transform(cfg), cfg.AUGMENTATION.CUTMIX
-    sampling = build_sampling(cfg, [data.contents.get(sample.name, Content()) for sample in train])
-    read = Cropping(cfg.INPUT.CROP_SCALE) if cfg.INPUT.FROM == "crops" else read_whole
-    train_set = PatchDataset(train, data.mean, data.std, classes, transform, cfg.SEED + fold, cutmix, sampling, read)
+    transform = build_volume_transform(cfg) if cfg.MODEL.AXES == VOLUME_AXES else build_transform(cfg)
+    drawn, sampling, read = build_draws(cfg, train, data)
+    train_set = PatchDataset(
+        *(drawn, data.mean, data.std, classes, transform, cfg.SEED + fold, cfg.AUGMENTATION.CUTMIX, sampling, read)
+    )
     valid_set = PatchDataset(valid, data.mean, data.std, classes)
     batch, workers, count = cfg.SOLVER.BATCH_SIZE, cfg.SOLVER.NUM_WORKERS, rank_count()
     batch = min(batch, len(train_set) // count * count)

@@ -1,8 +1,9 @@
 """Decoded samples kept for a whole run, in memory or in a file that is mapped into it, shared by all loader workers."""
 
 import logging
+import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -19,18 +20,19 @@ RUN_SAMPLES = 64  # that a thread decodes at once: all patches of a photograph, 
 
 @dataclass(frozen=True)
 class SampleStore:
-    """Images (n, *image_shape) and masks (n, *mask_shape) uint8, side by side in shared bytes."""
+    """Images (n, *image_shape) of a `kind` and masks (n, *mask_shape) uint8, side by side in shared bytes."""
 
     shared: SharedBytes
     image_shape: tuple[int, ...]
     mask_shape: tuple[int, ...]
+    kind: np.dtype = field(default_factory=lambda: np.dtype(np.uint8))
 
     def pair(self, place: int) -> tuple[np.ndarray, np.ndarray]:
         """Image and mask at a place, not copied."""
-        image, mask = int(np.prod(self.image_shape)), int(np.prod(self.mask_shape))
+        image, mask = math.prod(self.image_shape) * self.kind.itemsize, math.prod(self.mask_shape)
         start = place * (image + mask)
         values = self.shared.bytes[start : start + image + mask]
-        return values[:image].reshape(self.image_shape), values[image:].reshape(self.mask_shape)
+        return values[:image].view(self.kind).reshape(self.image_shape), values[image:].reshape(self.mask_shape)
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ def cache_samples(samples: Sequence[Sample], limit_bytes: int, folder: Path | No
         shared = SharedBytes(count * each, folder)
     except OSError as error:
         raise OSError(error.errno, f"{error.strerror}; set SOLVER.CACHE_GB lower", error.filename) from error
-    store = SampleStore(shared, image.shape, mask.shape)
+    store = SampleStore(shared, image.shape, mask.shape, image.dtype)
     with Ahead(
         lambda run: _fill(store, samples, run), _runs(samples[:count]), reader_count(), reader_count()
     ) as filling:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
@@ -21,6 +21,9 @@ from data.sources.kept_open import KeptOpen
 from data.sources.labels import IGNORE, ScaledLabels
 from data.sources.opening import CaseReader
 from data.sources.source import ScaledSource, Source, SourceError
+
+if TYPE_CHECKING:
+    from data.patches.decoded import DecodedCases
 
 CUTMIX = 1  # what tells its draws from others of the same sample
 Transform = Callable[[np.ndarray, np.ndarray, int], tuple[np.ndarray, np.ndarray]]
@@ -38,10 +41,13 @@ class Sample(Protocol):
         """The case that it is part of."""
 
     def read(self) -> tuple[np.ndarray, np.ndarray]:
-        """Image (rows, columns, channels) uint8 and class indices (rows, columns) uint8."""
+        """Image (*spatial, channels) uint8, or float32 of 0 to 255, and class indices (*spatial) uint8."""
 
     def read_mask(self) -> np.ndarray:
         """The class indices alone."""
+
+
+Read = Callable[[Sample, Sequence[int]], tuple[np.ndarray, np.ndarray]]  # a sample as the numbers of a draw decide
 
 
 class Order(Protocol):
@@ -91,7 +97,7 @@ class PatchSample:
     case: Case
     box: Box
     shape: tuple[int, ...]
-    reader: CaseReader | KeptOpen
+    reader: "CaseReader | KeptOpen | DecodedCases"
 
     @property
     def case_id(self) -> str:
@@ -167,7 +173,7 @@ class PatchDataset:
         seed: int = 0,
         cutmix: float = 0.0,
         sampling: Order | None = None,
-        read: Callable[[Sample, Sequence[int]], tuple[np.ndarray, np.ndarray]] = read_whole,
+        read: Read = read_whole,
     ):
         self.samples = samples
         self.mean = np.asarray(mean, np.float32)

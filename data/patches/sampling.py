@@ -112,7 +112,7 @@ def _tell_apart(places: np.ndarray, patches: int) -> list[int]:
 
 def build_contents(cfg: CfgNode, samples: Sequence[Sample]) -> dict[str, Content]:
     """Content of each sample by its name, where SOLVER.SAMPLING asks for it."""
-    if cfg.SOLVER.SAMPLING == "all":
+    if cfg.SOLVER.SAMPLING not in SAMPLINGS or cfg.SOLVER.SAMPLING == "all":
         return {}
     threads = reader_count()
     with Ahead(lambda sample: measure(sample.read_mask()), samples, threads, ahead=2 * threads) as measured:

@@ -6,10 +6,11 @@ import torch
 from PIL import Image
 
 from data.cases import Case, list_cases
-from data.patches.build import TrainingSet, build_dataloaders, build_folds, build_training_set
+from data.patches.build import build_dataloaders, build_folds, build_training_set
 from data.patches.folds import NEVER
 from data.patches.statistics import PixelStatistics
 from data.patches.tiles import build_tile_folder, cut_case, describe_set, finish_tiles, start_tiles
+from data.patches.training_set import TrainingSet
 from data.sources.opening import build_reader
 from tests.slides import make_cfg, noise, write_labels_csv, write_pyramid
 from utils.failures import Failures
