@@ -47,7 +47,7 @@ def build_volume_transform(cfg: CfgNode) -> Transform:
 
 def mirror(pair: Pair, probability: float, chance: np.random.Generator) -> Pair:
     """Image (*shape, channels) and mask (*shape) mirrored along each axis with a probability."""
-    axes = np.flatnonzero(chance.random(pair[1].ndim) < probability).tolist()
+    axes = tuple(np.flatnonzero(chance.random(pair[1].ndim) < probability).tolist())
     return np.flip(pair[0], axes), np.flip(pair[1], axes)
 
 

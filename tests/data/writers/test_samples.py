@@ -6,7 +6,8 @@ from PIL import Image
 
 import data.writers.samples as samples
 from data.sources.labels import IGNORE
-from data.writers.samples import write_samples
+from data.writers.samples import flat_row, middle_slice, write_samples
+from tests.volumes import ball, intensities
 
 
 @dataclass(frozen=True)
@@ -75,3 +76,38 @@ def test_at_most_four_are_shown(tmp_path, drawn, number, shown):
 def test_grey_samples_are_drawn_too(tmp_path):
     write_samples(tmp_path / "s.png", [Fake("grey", 1, channels=1)], predict_square)
     assert (tmp_path / "s.png").is_file()
+
+
+class Volume(Fake):
+    def read(self):
+        return intensities(12, 16, 20), ball((12, 16, 20), (8, 6, 9), 3, self.mask_value)
+
+
+def predict_volume(patches):
+    assert patches.dtype == np.float32
+    truth = ball((12, 16, 20), (8, 6, 9), 3)
+    return 0.9 * truth[None, None].astype(np.float32)
+
+
+def test_a_volume_is_drawn_by_the_slice_in_the_middle_of_its_truth(tmp_path, drawn):
+    write_samples(tmp_path / "s.png", [Volume("v", 1)], predict_volume)
+    ((image, truth, predicted),) = drawn[0][0]
+    np.testing.assert_array_equal(image, np.rint(intensities(12, 16, 20)[8]).astype(np.uint8))
+    np.testing.assert_array_equal(truth, ball((12, 16, 20), (8, 6, 9), 3)[8])
+    np.testing.assert_array_equal(predicted, truth)
+    assert drawn[0][1] == ["v   Dice 1.000"]
+
+
+@pytest.mark.parametrize(
+    ("areas", "middle"), [([0, 0, 0, 0], 2), ([0, 4, 0, 0], 1), ([0, 1, 5, 1], 2), ([3, 0, 0, 9], 3)]
+)
+def test_the_middle_slice_parts_the_foreground(areas, middle):
+    truth = np.array([[[1] * area + [0] * (9 - area) + [IGNORE]] for area in areas], np.uint8)
+    assert middle_slice(truth) == middle
+
+
+def test_a_flat_sample_is_drawn_as_it_is():
+    image, mask = np.full((4, 5, 3), 7, np.uint8), np.zeros((4, 5), np.uint8)
+    row = flat_row(image, mask, mask)
+    assert row[0].dtype == np.uint8
+    np.testing.assert_array_equal(row[0], image)
