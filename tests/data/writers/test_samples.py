@@ -7,7 +7,7 @@ from PIL import Image
 import data.writers.samples as samples
 from data.sources.labels import IGNORE
 from data.writers.samples import flat_row, middle_slice, write_samples
-from tests.volumes import ball, intensities
+from tests.small_volumes import ball, intensities
 
 
 @dataclass(frozen=True)
