@@ -78,6 +78,7 @@ _C.INPUT.STD = []  # standard deviation by channel, 0 to 1; empty: that of the t
 _C.AUGMENTATION = Cn()
 _C.AUGMENTATION.SET = ""  # values of the keys below by name: 'none', 'light', 'seed' or 'heavy'; empty: as they stand
 _C.AUGMENTATION.FLIP = 0.5  # probability of a mirror image, for each axis
+_C.AUGMENTATION.FLIP_AXES = []  # volumes: axes that FLIP mirrors, [2] for left and right alone; empty: all three
 _C.AUGMENTATION.ROTATE90 = 0.5  # probability of a turn by a multiple of 90 degrees (volumes: in the plane of a slice)
 _C.AUGMENTATION.AFFINE = 0.5  # probability of a shift, scale and rotation
 _C.AUGMENTATION.AFFINE_SCALE = 0.1  # scale changes by at most this fraction

@@ -14,6 +14,9 @@ def patch_mistakes(cfg: CfgNode) -> Iterator[str]:
     if (cfg.SOLVER.SAMPLING in CROPS_OF_VOLUMES) != is_crops:
         crops = "INPUT.FROM 'crops' of volumes (MODEL.AXES 3)"
         yield f"SOLVER.SAMPLING is {cfg.SOLVER.SAMPLING!r}; {CROPS_OF_VOLUMES} are for {crops}, which needs one of them"
+    axes = cfg.AUGMENTATION.FLIP_AXES
+    if not all(axis in range(3) for axis in axes) or len(set(axes)) < len(axes):
+        yield f"AUGMENTATION.FLIP_AXES is {axes}; it must name axes 0 (z), 1 (row) and 2 (column), each once at most"
     yield from _patch(cfg) if cfg.MODEL.AXES == 3 else _flat(cfg)
 
 
@@ -32,6 +35,6 @@ def _flat(cfg: CfgNode) -> Iterator[str]:
         yield f"INPUT.PATCH is {cfg.INPUT.PATCH}, but MODEL.AXES is 2; set INPUT.SIZE_TRAIN, or MODEL.AXES 3"
     if cfg.INPUT.FROM == "whole":
         yield "INPUT.FROM is 'whole', which is for volumes (MODEL.AXES 3); choose 'tiles' or 'crops'"
-    for name in OF_VOLUMES:
+    for name in (*OF_VOLUMES, "FLIP_AXES"):
         if cfg.AUGMENTATION[name]:
-            yield f"AUGMENTATION.{name} is {cfg.AUGMENTATION[name]}; it is for volumes (MODEL.AXES 3), leave it at 0"
+            yield f"AUGMENTATION.{name} is {cfg.AUGMENTATION[name]}; that is for volumes (MODEL.AXES 3)"

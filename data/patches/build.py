@@ -111,7 +111,7 @@ def _crops(cfg: CfgNode, cases: Sequence[Case], failures: Failures) -> TrainingS
 
 
 def build_folds(cfg: CfgNode, cases: Sequence[Case], data: TrainingSet) -> dict[str, int]:
-    """Fold of each case id, or NEVER: by FOLDS_CSV, the split 'valid' of ID_CSV, FOLD_GROUPS or, without these, drawn.
+    """Fold of each case id, or NEVER: by FOLDS_CSV, the split 'valid', FOLD_GROUPS or, without these, drawn.
 
     A case without samples joins its group, or the first fold. Raises ValueError where a side of a fold is empty.
     """
@@ -121,7 +121,8 @@ def build_folds(cfg: CfgNode, cases: Sequence[Case], data: TrainingSet) -> dict[
         fold_of = reused_folds(group_of, Path(cfg.DATASETS.FOLDS_CSV))
     elif has_split(cfg.DATASETS.ID_CSV, "valid") or any(case.split == "valid" for case in cases):
         if cfg.DATASETS.FOLD_GROUPS:
-            raise ValueError(f"{cfg.DATASETS.ID_CSV} has the split 'valid'; then leave DATASETS.FOLD_GROUPS empty")
+            where = cfg.DATASETS.ID_CSV or cfg.DATASETS.WSI_FOLDER
+            raise ValueError(f"{where} has the split 'valid'; then leave DATASETS.FOLD_GROUPS empty")
         fold_of = {case.id: 0 if case.split == "valid" else NEVER for case in cases}
     elif cfg.DATASETS.FOLD_GROUPS:
         fold_of = listed_folds(learnt, cfg.DATASETS.FOLD_GROUPS)

@@ -13,6 +13,7 @@ from utils.seed import chance_as_before
 if TYPE_CHECKING:
     import torchio
 
+CUBE = (1.0, 1.0, 1.0)
 LIGHT = 0.1  # brightness, contrast and intensity change by at most this part of the whole range
 Pair = tuple[np.ndarray, np.ndarray]
 Steps = Callable[[tuple[int, ...]], "Sequence[torchio.Transform]"]
@@ -22,9 +23,12 @@ def build_volume_transform(cfg: CfgNode) -> Transform:
     """A function (image, mask, seed) -> (image, mask) that augments a volume as AUGMENTATION says.
 
     Images (z, row, column, channels) come out float32 on the scale of 0 to 255; equal seeds, equal results. What an
-    affine change brings in from outside is ignored in the mask. Raises ValueError where TorchIO is missing.
+    affine change brings in from outside is ignored in the mask. Voxels are cubes unless TILES.SPACINGS_UM gives them
+    sides. Raises ValueError where TorchIO is missing.
     """
-    options = cfg.AUGMENTATION
+    options, sides = cfg.AUGMENTATION, cfg.TILES.SPACINGS_UM
+    spacing = tuple(um / 1000 for um in sides) if sides and all(sides) else CUBE
+    axes = tuple(options.FLIP_AXES) or tuple(range(len(CUBE)))
     try:
         import torchio  # noqa: F401  now, so that workers need not
     except ImportError as error:
@@ -34,21 +38,22 @@ def build_volume_transform(cfg: CfgNode) -> Transform:
         ) from error
 
     def steps(shape: tuple[int, ...]) -> "Sequence[torchio.Transform]":
-        return [step for step in (*_warps(options, shape), *_appearance(options, shape)) if step.probability > 0]
+        lengths = tuple(n * side for n, side in zip(shape, spacing, strict=True))
+        return [step for step in (*_warps(options, lengths), *_appearance(options, lengths)) if step.probability > 0]
 
     def transform(image: np.ndarray, mask: np.ndarray, seed: int) -> Pair:
         chance = np.random.default_rng(seed)
-        pair = turn(mirror((image, mask), options.FLIP, chance), options.ROTATE90, chance)
-        changed, mask = _by_torchio(pair, steps(pair[1].shape), seed)
+        pair = turn(mirror((image, mask), options.FLIP, axes, chance), options.ROTATE90, chance)
+        changed, mask = _by_torchio(pair, spacing, steps(pair[1].shape), seed)
         return relight(changed, options.BRIGHTNESS, options.INTENSITY_SHIFT, chance), mask
 
     return transform
 
 
-def mirror(pair: Pair, probability: float, chance: np.random.Generator) -> Pair:
-    """Image (*shape, channels) and mask (*shape) mirrored along each axis with a probability."""
-    axes = tuple(np.flatnonzero(chance.random(pair[1].ndim) < probability).tolist())
-    return np.flip(pair[0], axes), np.flip(pair[1], axes)
+def mirror(pair: Pair, probability: float, axes: Sequence[int], chance: np.random.Generator) -> Pair:
+    """Image (*shape, channels) and mask (*shape) mirrored along each of some axes with a probability."""
+    chosen = tuple(axis for axis, draw in zip(axes, chance.random(len(axes)), strict=True) if draw < probability)
+    return np.flip(pair[0], chosen), np.flip(pair[1], chosen)
 
 
 def turn(pair: Pair, probability: float, chance: np.random.Generator) -> Pair:
@@ -72,22 +77,22 @@ def relight(image: np.ndarray, brightness: float, shift: float, chance: np.rando
     return (255 * np.clip(image, 0, 1)).astype(np.float32)
 
 
-def _warps(options: CfgNode, shape: tuple[int, ...]) -> "list[torchio.Transform]":
+def _warps(options: CfgNode, lengths: tuple[float, ...]) -> "list[torchio.Transform]":
     import torchio
 
     scale, degrees = options.AFFINE_SCALE, options.AFFINE_DEGREES
-    shift = [limit for n in shape for limit in (-options.AFFINE_SHIFT * n, options.AFFINE_SHIFT * n)]
+    shift = [limit for n in lengths for limit in (-options.AFFINE_SHIFT * n, options.AFFINE_SHIFT * n)]
     return [
         torchio.RandomAffine((1 - scale, 1 + scale), degrees, tuple(shift), default_pad_label=IGNORE, p=options.AFFINE),
-        torchio.RandomElasticDeformation(5, tuple(0.04 * n for n in shape), p=options.DISTORTION),
+        torchio.RandomElasticDeformation(5, tuple(0.04 * n for n in lengths), p=options.DISTORTION),
     ]
 
 
-def _appearance(options: CfgNode, shape: tuple[int, ...]) -> "list[torchio.Transform]":
+def _appearance(options: CfgNode, lengths: tuple[float, ...]) -> "list[torchio.Transform]":
     import torchio
 
     return [
-        torchio.RandomMotion(degrees=5, translation=0.04 * min(shape), num_transforms=2, p=options.MOTION),
+        torchio.RandomMotion(degrees=5, translation=0.04 * min(lengths), num_transforms=2, p=options.MOTION),
         torchio.RandomBiasField(coefficients=0.3, p=options.BIAS_FIELD),
         torchio.RandomBlur(std=(0, 1), p=options.BLUR),
         torchio.RandomGamma(log_gamma=(-0.3, 0.3), p=options.GAMMA),
@@ -95,7 +100,7 @@ def _appearance(options: CfgNode, shape: tuple[int, ...]) -> "list[torchio.Trans
     ]
 
 
-def _by_torchio(pair: Pair, steps: "Sequence[torchio.Transform]", seed: int) -> Pair:
+def _by_torchio(pair: Pair, spacing: tuple[float, ...], steps: "Sequence[torchio.Transform]", seed: int) -> Pair:
     """Image float32 of 0 to 1 and mask after the steps, which draw from torch's generator."""
     import torch
     import torchio
@@ -103,9 +108,10 @@ def _by_torchio(pair: Pair, steps: "Sequence[torchio.Transform]", seed: int) -> 
     image = np.ascontiguousarray(np.moveaxis(pair[0], -1, 0), np.float32) / 255
     mask = np.ascontiguousarray(pair[1])[None].copy()
     if steps:
+        affine = np.diag([*spacing, 1])
         subject = torchio.Subject(
-            image=torchio.ScalarImage(tensor=torch.from_numpy(image)),
-            mask=torchio.LabelMap(tensor=torch.from_numpy(mask)),
+            image=torchio.ScalarImage(tensor=torch.from_numpy(image), affine=affine),
+            mask=torchio.LabelMap(tensor=torch.from_numpy(mask), affine=affine),
         )
         with chance_as_before():
             torch.manual_seed(seed)

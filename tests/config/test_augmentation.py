@@ -5,7 +5,7 @@ from config.augmentation import AUGMENTATION_SETS
 from config.check import check_cfg
 from config.load import all_keys
 
-DESCRIBES = {"SET", "STAINS"}  # keys that say what the data are, not how much is changed
+DESCRIBES = {"SET", "STAINS", "FLIP_AXES"}  # keys that say what the data are, not how much is changed
 
 
 def augmentation(*options, file=""):
@@ -34,7 +34,7 @@ def test_without_a_set_the_defaults_stand():
 def test_a_key_beside_a_set_differs_from_it_wherever_it_stands(tmp_path, order):
     pairs = [["AUGMENTATION.SET", "light"], ["AUGMENTATION.NOISE", "0.7"]][::order]
     found = augmentation(*pairs[0], *pairs[1])
-    assert found == {**AUGMENTATION_SETS["light"], "NOISE": 0.7, "SET": "light", "STAINS": "he"}
+    assert found == {**AUGMENTATION_SETS["light"], "NOISE": 0.7, "SET": "light", "STAINS": "he", "FLIP_AXES": []}
     lines = ["  SET: light", "  NOISE: 0.7"][::order]
     assert augmentation(file=yaml_file(tmp_path, "\n".join(["AUGMENTATION:", *lines]))) == found
 
@@ -42,7 +42,7 @@ def test_a_key_beside_a_set_differs_from_it_wherever_it_stands(tmp_path, order):
 def test_a_set_on_the_command_line_takes_the_place_of_what_the_file_says(tmp_path):
     file = yaml_file(tmp_path, "AUGMENTATION:\n  SET: heavy\n  NOISE: 0.7\n  STAINS: pas\n")
     found = augmentation("AUGMENTATION.SET", "light", file=file)
-    assert found == {**AUGMENTATION_SETS["light"], "SET": "light", "STAINS": "pas"}
+    assert found == {**AUGMENTATION_SETS["light"], "SET": "light", "STAINS": "pas", "FLIP_AXES": []}
 
 
 def test_a_saved_config_with_a_set_loads_to_the_same(tmp_path):

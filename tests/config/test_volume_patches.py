@@ -35,7 +35,10 @@ def test_every_way_to_learn_from_volumes_is_right(options):
         ({**CROPS, "TILES_OVERLAP": 16}, r"TILES\.OVERLAP is 16; it must be smaller than every side of INPUT\.PATCH"),
         ({"INPUT_PATCH": [16, 32, 32]}, r"but MODEL\.AXES is 2; set INPUT\.SIZE_TRAIN"),
         ({"INPUT_FROM": "whole"}, r"INPUT\.FROM is 'whole', which is for volumes"),
-        ({"AUGMENTATION_MOTION": 0.5}, r"AUGMENTATION\.MOTION is 0\.5; it is for volumes"),
+        ({"AUGMENTATION_MOTION": 0.5}, r"AUGMENTATION\.MOTION is 0\.5; that is for volumes"),
+        ({"AUGMENTATION_FLIP_AXES": [2]}, r"AUGMENTATION\.FLIP_AXES is \[2\]; that is for volumes"),
+        ({**CROPS, "AUGMENTATION_FLIP_AXES": [0, 3]}, r"FLIP_AXES is \[0, 3\]; it must name axes 0"),
+        ({**CROPS, "AUGMENTATION_FLIP_AXES": [1, 1]}, "each once at most"),
         ({"MODEL_AXES": 4}, r"MODEL\.AXES is 4; choose one of \[2, 3\]"),
     ],
 )

@@ -1,4 +1,5 @@
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -294,3 +295,10 @@ def make_same(cfg, options):
     other.defrost()
     other.merge_from_list(options)
     return other
+
+
+def test_a_split_that_the_layout_has_drawn_is_a_fold_as_one_of_the_table_is(tmp_path):
+    cfg = pairs_cfg(tmp_path)
+    cases = [replace(case, split="valid" if case.id == "c" else "train") for case in list_cases(cfg).cases]
+    data = build_training_set(cfg, cases, Failures())
+    assert build_folds(cfg, cases, data) == {"a": NEVER, "b": NEVER, "c": 0, "d": NEVER}

@@ -75,8 +75,30 @@ def test_equal_seeds_give_equal_results_and_no_other_chance_is_touched():
 def test_mirrors_along_three_axes_give_all_eight_symmetries():
     image, mask = intensities(3, 4, 5), np.zeros((3, 4, 5), np.uint8)
     chance = np.random.default_rng(0)
-    found = {mirror((image, mask), 0.5, chance)[0].tobytes() for _ in range(100)}
+    found = {mirror((image, mask), 0.5, (0, 1, 2), chance)[0].tobytes() for _ in range(100)}
     assert found == {np.flip(image, axes).tobytes() for axes in ([], [0], [1], [2], [0, 1], [0, 2], [1, 2], [0, 1, 2])}
+
+
+def test_mirrors_keep_to_the_axes_that_are_named():
+    image, mask = smooth()
+    transform = transform_of(FLIP=1.0, FLIP_AXES=[2])
+    np.testing.assert_array_equal(transform(image, mask, 0)[1], mask[:, :, ::-1])
+
+
+def test_a_turn_of_long_voxels_is_one_in_mm():
+    mask = np.zeros((9, 41, 41), np.uint8)
+    mask[2:7, 10:31, 18:23] = 1
+    image = 200 * mask[..., None].astype(np.float32)
+    options = {"AUGMENTATION_SET": "none", "AUGMENTATION_AFFINE": 1.0, "AUGMENTATION_AFFINE_DEGREES": 20.0}
+    still = {"AUGMENTATION_AFFINE_SHIFT": 0.0, "AUGMENTATION_AFFINE_SCALE": 0.0, "MODEL_AXES": 3}
+    sides = {"cubes": [], "long": [5000, 1000, 1000]}
+    moved = {
+        name: build_volume_transform(make_cfg(**options, **still, TILES_SPACINGS_UM=side))(image, mask, 1)[1]
+        for name, side in sides.items()
+    }
+    # in mm a long voxel turns further out of its slice than it would as a cube
+    assert not np.array_equal(moved["long"], moved["cubes"])
+    assert abs(int((moved["long"] == 1).sum()) - int(mask.sum())) < 0.2 * mask.sum()
 
 
 @pytest.mark.parametrize(("shape", "quarters"), [((3, 4, 4), range(4)), ((3, 4, 5), (0, 2))])
