@@ -1,5 +1,6 @@
 """Scores of masks from counts, histograms and boundary points; two empty masks agree perfectly (Dice 1)."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -42,6 +43,12 @@ class Confusion:
     def recall(self) -> float:
         """TP / (TP + FN)."""
         return _ratio(self.true_positive, self.true_positive + self.false_negative)
+
+    @property
+    def volume_ratio(self) -> float:
+        """(TP + FP) / (TP + FN): the predicted over the true volume; 1 if both are 0, infinite if only the true is."""
+        predicted, true = self.true_positive + self.false_positive, self.true_positive + self.false_negative
+        return math.inf if predicted and not true else _ratio(predicted, true)
 
 
 def _ratio(part: int, whole: int) -> float:

@@ -5,7 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data.cases import Case
-from data.scoring import SCORE_COLUMNS, CaseScore, pooled_confusion, pooled_rows, score_case
+from data.scoring import (
+    UM_PER_MM,
+    CaseScore,
+    are_volumes,
+    mean_dice,
+    pooled_confusion,
+    score_case,
+    score_columns,
+    summary_rows,
+)
 from data.sources.opening import CaseReader
 from data.stitching.mask import Threshold, by_class
 from data.stitching.mask_rule import MaskRule
@@ -84,8 +93,12 @@ def evaluate_case(
     threshold: Threshold,
     results: Results,
     longest_px: int,
+    tolerance_um: float = UM_PER_MM,
 ) -> list[CaseScore]:
-    """Draw a predicted case and, where its labels are known, score it; the scores of each class."""
+    """Draw a predicted case and, where its labels are known, score it; the scores of each class.
+
+    `tolerance_um` is that of the surface Dice of volumes.
+    """
     overlay, classes = results.overlay(case.id), reader.classes
     if case.labels is None:
         results.errors(case.id).unlink(missing_ok=True)  # of an earlier run that had labels
@@ -93,7 +106,7 @@ def evaluate_case(
             write_overlay(overlay, *small_masks(source, None, probabilities, threshold, longest_px), classes)
         return []
     with reader.open_both(case) as (source, labels):
-        scores = score_case(case.id, probabilities, labels, threshold)
+        scores = score_case(case.id, probabilities, labels, threshold, tolerance_um)
         panels = small_masks(source, labels, probabilities, threshold, longest_px)
     write_overlay(overlay, *panels, classes)
     picture, truth, predicted = panels
@@ -105,8 +118,9 @@ def evaluate_case(
 
 
 def write_scores(path: Path, scores: Sequence[CaseScore], classes: Sequence[str]) -> None:
-    """Write scores.csv: a line a case and class, then the pooled lines."""
-    write_table(path, [score.row() for score in scores] + pooled_rows(scores, classes), SCORE_COLUMNS)
+    """Write scores.csv: a line a case and class, then those over all cases."""
+    rows = [score.row() for score in scores] + summary_rows(scores, classes)
+    write_table(path, rows, score_columns(scores))
 
 
 def write_results_report(
@@ -145,6 +159,7 @@ def _figures(
     if scores:
         pooled = pooled_confusion(scores)
         items = [("Dice, pooled", pooled.dice), ("IoU, pooled", pooled.iou), *items]
+        items = [("Dice, mean of cases and classes", mean_dice(scores)), *items] if are_volumes(scores) else items
     return Figures("In short", [*items, *_rule_figures(rule, classes)])
 
 
@@ -159,8 +174,8 @@ def _rule_figures(rule: MaskRule, classes: Sequence[str]) -> list[tuple[str, obj
 
 
 def _score_table(scores: Sequence[CaseScore], classes: Sequence[str]) -> Table:
-    rows = [score.row() for score in scores] + pooled_rows(scores, classes)
-    columns = [column for column in SCORE_COLUMNS if len(classes) > 1 or column != "class"]
+    rows = [score.row() for score in scores] + summary_rows(scores, classes)
+    columns = [column for column in score_columns(scores) if len(classes) > 1 or column != "class"]
     note = (
         "Pixels are counted at full resolution, over all cases for the pooled line; an object is matched above IoU 0.5."
     )

@@ -6,14 +6,16 @@ import pytest
 from scipy import ndimage
 
 import data.scoring as scoring
-from data.patches.grid import whole
+from data.patches.grid import Box, whole
 from data.scoring import (
     SCORE_COLUMNS,
+    VOLUME_COLUMNS,
     ObjectCounts,
     case_histograms,
     pooled_confusion,
     pooled_rows,
     score_case,
+    summary_rows,
 )
 from data.sources.labels import IGNORE
 from data.sources.source import ArraySource
@@ -21,6 +23,7 @@ from data.stitching.mask import MaskView
 from data.stitching.probability_map import Frame, ProbabilityMap
 from tests.maps import memory_map
 from utils.metrics import Confusion, best_threshold, confusion_at, threshold_curve
+from utils.surface import Surface, surface_overlap
 
 
 @pytest.fixture(params=["whole", "cut"])
@@ -238,6 +241,71 @@ def test_a_volume_is_scored_like_a_picture():
     assert found.confusion == Confusion(32, 16, 16)
     assert found.hausdorff == 1
     assert found.objects == ObjectCounts(1, 1, 0)  # an IoU of 32 of 64
+
+
+def volume(*boxes, shape=(9, 14, 12)):
+    mask = np.zeros(shape, np.uint8)
+    for start, size in boxes:
+        mask[Box(start, size).slices] = 1
+    return mask
+
+
+@pytest.mark.usefixtures("pieces")
+def test_distances_of_volumes_are_in_mm_along_their_own_spacing():
+    truth, predicted = volume(((2, 4, 4), (3, 4, 4))), volume(((4, 4, 4), (3, 4, 4)))  # two slices up
+    row = score(predicted, truth, spacing_um=(2500.0, 700.0, 700.0))[0].row()
+    assert list(row) == VOLUME_COLUMNS
+    assert row["hausdorff_mm"] == row["hausdorff95_mm"] == pytest.approx(5)
+    assert (row["dice"], row["recall"], row["volume_ratio"]) == (pytest.approx(1 / 3), pytest.approx(1 / 3), 1)
+    predicted = volume(((2, 4, 6), (3, 4, 4)))  # two columns across
+    assert score(predicted, truth, spacing_um=(2500.0, 700.0, 700.0))[0].row()["hausdorff_mm"] == pytest.approx(1.4)
+
+
+@pytest.mark.usefixtures("pieces")
+def test_the_95th_percentile_leaves_a_single_far_voxel_out():
+    truth = volume(((2, 2, 2), (5, 6, 6)))
+    predicted = volume(((2, 2, 2), (5, 6, 6)), ((4, 13, 11), (1, 1, 1)))
+    row = score(predicted, truth, spacing_um=(1000.0, 1000.0, 1000.0))[0].row()
+    assert row["hausdorff_mm"] == pytest.approx(math.hypot(6, 4))
+    assert row["hausdorff95_mm"] == 0
+
+
+@pytest.mark.parametrize("whole_at_once", [True, False])
+@pytest.mark.parametrize("tolerance_um", [500.0, 1000.0, 3000.0])
+def test_surface_dice_in_strips_is_that_of_the_whole_masks(whole_at_once, tolerance_um, monkeypatch):
+    monkeypatch.setattr(scoring, "STRIP_CELLS", 2**20 if whole_at_once else 14 * 12 * 2)
+    random, spacing = np.random.default_rng(3), (2000.0, 500.0, 700.0)
+    masks = [ndimage.gaussian_filter(random.random((9, 14, 12)), 1.5) > 0.5 for _ in range(2)]
+    surfaces = [Surface.of(np.pad(mask, 1)) for mask in masks]
+    wanted = surface_overlap(*surfaces, spacing, tolerance_um)
+    predicted, truth = (mask.astype(np.uint8) for mask in masks)
+    channels, frame = predicted[None] * np.uint8(255), Frame((0, 0, 0), truth.shape, truth.shape, ("a",), spacing)
+    (found,) = score_case("case", ProbabilityMap(channels, frame), labels(truth), 0.5, tolerance_um)
+    assert found.surface.total == pytest.approx(wanted.total)
+    assert found.row()["surface_dice"] == pytest.approx(wanted.dice)
+
+
+def test_scores_of_empty_volumes_are_defined():
+    nothing, something = volume(), volume(((2, 2, 2), (3, 3, 3)))
+    row = score(nothing, nothing)[0].row()
+    names = ["dice", "recall", "volume_ratio", "surface_dice", "hausdorff95_mm"]
+    assert [row[name] for name in names] == [1, 1, 1, 1, 0]
+    row = score(something, nothing)[0].row()
+    assert [row[name] for name in names] == [0, 1, math.inf, 0, math.inf]
+    row = score(nothing, something)[0].row()
+    assert [row[name] for name in names] == [0, 0, 0, 0, math.inf]
+
+
+def test_volumes_have_lines_of_means_in_which_each_case_counts_alike():
+    box = volume(((2, 2, 2), (4, 4, 4)))
+    scores = score(box, box) + score(volume(((2, 2, 2), (2, 4, 4))), box)
+    mean, pooled = summary_rows(scores, ["a"])
+    assert (mean["id"], mean["dice"]) == ("(mean)", pytest.approx((1 + 2 / 3) / 2))
+    assert (mean["volume_ratio"], mean["hausdorff_mm"]) == (0.75, 1)
+    assert (pooled["id"], pooled["dice"]) == ("(pooled)", pytest.approx(2 * 96 / (64 + 64 + 64 + 32)))
+    assert pooled["volume_ratio"] == 0.75
+    assert pooled["surface_dice"] == pytest.approx((scores[0].surface + scores[1].surface).dice)
+    assert summary_rows(score(squares(), squares()), ["a"]) == pooled_rows(score(squares(), squares()), ["a"])
 
 
 def test_a_map_in_memory_and_its_labels_agree_with_themselves():

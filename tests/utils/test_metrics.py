@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 
@@ -103,3 +105,11 @@ def test_hausdorff_of_empty_sets_is_zero_and_of_one_empty_set_infinite():
     assert hausdorff(none, none, (95, 100)) == (0, 0)
     assert hausdorff(some, none) == hausdorff(none, some) == (float("inf"),)
     assert hausdorff(some, some) == (0,)
+
+
+def test_the_volume_ratio_is_that_by_hand_and_defined_for_empty_masks():
+    assert Confusion(true_positive=6, false_positive=3, false_negative=0).volume_ratio == 1.5
+    assert Confusion(true_positive=2, false_positive=1, false_negative=4).volume_ratio == 0.5
+    assert Confusion().volume_ratio == 1
+    assert Confusion(false_negative=5).volume_ratio == 0
+    assert math.isinf(Confusion(false_positive=5).volume_ratio)
