@@ -10,6 +10,7 @@ from config.augmentation import AUGMENTATION_SETS
 from config.load import ConfigError
 from config.volume_patches import CROPS_OF_VOLUMES, patch_mistakes
 from config.volumes import volume_mistakes
+from config.windows import window_mistakes
 
 CHOICES: dict[str, list] = {
     "MODEL.ARCHITECTURE": [
@@ -30,6 +31,9 @@ CHOICES: dict[str, list] = {
     "SOLVER.CACHE": ["none", "memory", "disk"],
     "SOLVER.KEEP": ["best", "last"],
     "TEST.ENGINE": ["auto", "torch", "bf16", "fp16", "compile", "onnx", "openvino"],
+    "TEST.BLEND": ["linear", "gaussian"],
+    "TEST.GIF_AXIS": [0, 1, 2],
+    "MODEL.AXES": [2, 3],
     "TEST.TTA": ["none", "flips", "dihedral"],
     "TEST.OBJECT_TYPE": ["annotation", "detection"],
     "SOLVER.OPTIMIZER": ["adamw", "adam", "sgd"],
@@ -51,7 +55,7 @@ CHOICES: dict[str, list] = {
 CHOICES_OF_LISTS = {
     "SOLVER.TUNE": ["classes", "low", "objects", "holes"],
     "SOLVER.LOGGERS": ["tensorboard", "wandb", "mlflow"],
-    "TEST.WRITE": ["tiff", "rle", "ome", "preview", "geojson", "objects"],
+    "TEST.WRITE": ["tiff", "rle", "ome", "preview", "geojson", "objects", "nifti", "gif"],
 }
 WITH_SPLITS = ["decathlon", "series"]  # layouts whose cases have splits without DATASETS.ID_CSV
 WITH_INNER_MASKS = ["UneXt", "UneXt101", "UneXt50", "UneXt18", "Unet", "UnetPlusPlus", "MAnet", "Linknet"]
@@ -80,6 +84,7 @@ NOT_NEGATIVE = [
     "TEST.MIN_OBJECT",
     "TEST.MAX_HOLE",
     "TEST.SIMPLIFY",
+    "TEST.SURFACE_TOLERANCE_UM",
     "SOLVER.NUM_WORKERS",
     "SOLVER.PATIENCE",
     "SOLVER.EPOCH_PATCHES",
@@ -140,6 +145,7 @@ def check_cfg(cfg: CfgNode, paths: Sequence[str] = (), known: Sequence[str] = ()
         *_values(cfg),
         *_sizes(cfg),
         *volume_mistakes(cfg),
+        *window_mistakes(cfg),
         *_labels(cfg),
         *_label_names(cfg),
         *_lists(cfg),

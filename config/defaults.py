@@ -168,13 +168,31 @@ _C.TEST.TH = 0.0  # probability from which a pixel is foreground; 0: the tuned o
 _C.TEST.TH_LOW = 0.0  # probability down to which an object that reaches TH extends; 0: as the weights say, else TH
 _C.TEST.PATCH = 640  # largest side of a patch at prediction, in pixels of the network's image; a multiple of 32
 _C.TEST.OVERLAP = 64  # pixels that neighbouring patches share and blend at least
+_C.TEST.PATCHES = []  # sides of fixed patches by axis, in place of PATCH; empty: of volumes those of INPUT.PATCH
+_C.TEST.OVERLAPS = []  # pixels that neighbours of these share by axis; empty: OVERLAP_SHARE
+_C.TEST.OVERLAP_SHARE = 0.5  # share of a side that neighbours of these have in common, 0 to below 1
+_C.TEST.BLEND = "linear"  # weight of a pixel within its patch: 'linear' slopes in the overlap, or 'gaussian'
 _C.TEST.BATCH_SIZE = 1  # patches of equal size a forward pass at most; on a GPU 4 or more fill it better
 _C.TEST.ENGINE = "auto"  # 'torch', 'bf16', 'fp16', 'compile', 'onnx' or 'openvino'; 'auto': as weights and machine suit
 _C.TEST.TTA = "none"  # average over 'none', 'flips' (4 forwards) or 'dihedral' (flips and quarter turns, 8)
 _C.TEST.TTA_SCALES = [1.0]  # average over patches resampled by these factors, [1.0, 0.8, 1.25]; each costs its area
 _C.TEST.MIN_OBJECT = 0  # remove objects of fewer pixels of the network's image; 0: as the weights say, else keep all
 _C.TEST.MAX_HOLE = 0  # fill holes of at most this many pixels of the network's image; 0: as the weights say, else none
+_C.TEST.LARGEST = False  # of each class keep the largest object only; here pixels belong together that share a face
+_C.TEST.SURFACE_TOLERANCE_UM = 1000.0  # volumes: surfaces at most so many um apart agree, in the surface Dice
 _C.TEST.OVERLAY_PX = 1600  # longest side of the overlay and preview pictures in pixels
-_C.TEST.WRITE = ["tiff", "rle", "geojson", "objects", "preview"]  # what is written of each mask; 'ome' is OME-TIFF
+_C.TEST.WRITE = (
+    [
+        "tiff",
+        "rle",
+        "geojson",
+        "objects",
+        "preview",
+        "nifti",
+        "gif",
+    ]  # what is written of each mask, and 'ome' (OME-TIFF);
+    # volumes have 'nifti' (on the grid of their file) and 'gif' (a frame a slice), pictures the others
+)
+_C.TEST.GIF_AXIS = 0  # axis of a volume along which the frames of its GIF follow: 0 (z), 1 (row) or 2 (column)
 _C.TEST.OBJECT_TYPE = "annotation"  # objects in QuPath: 'annotation' (to correct) or 'detection' (for very many)
 _C.TEST.SIMPLIFY = 0.0  # GeoJSON outlines may lie so many level-0 pixels off the mask's, with fewer corners; 0: exact

@@ -4,6 +4,8 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+WHOLE_MULTIPLE = 8  # of the sides of a patch that holds a whole image
+
 
 @dataclass(frozen=True)
 class Box:
@@ -95,6 +97,23 @@ class Grid:
         for axis in range(len(self.shape)):
             count *= len(self.starts(axis))
         return count
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Patches of fixed sides that slide over an image; without sides, one patch that holds the whole of it.
+
+    Neighbours share `overlap_px` cells by axis or, where that is empty, the share `overlap` (0 to below 1) of a side.
+    """
+
+    sides: tuple[int, ...] = ()
+    overlap_px: tuple[int, ...] = ()
+    overlap: float = 0.5
+
+    def over(self, shape: tuple[int, ...]) -> Grid:
+        """The patches of an image; a patch that holds the whole of it has sides that networks can halve."""
+        sides = self.sides or tuple(WHOLE_MULTIPLE * -(-n // WHOLE_MULTIPLE) for n in shape)
+        return Grid(shape, sides, self.overlap_px or tuple(int(self.overlap * n) for n in sides))
 
 
 def blocks(shape: tuple[int, ...], size: tuple[int, ...]) -> Iterator[Box]:

@@ -11,6 +11,7 @@ from typing import Self
 from yacs.config import CfgNode
 
 from data.cases import Case
+from data.patches.grid import Grid, Windows
 from data.patches.plan import Plan, plan_patches
 from data.patches.scale import Scale
 from data.patches.tissue import KEEP_ALL, TissueMap, TissueRule, build_tissue_rule
@@ -19,6 +20,7 @@ from data.sources.opening import CaseReader
 from data.sources.source import Source
 from data.stitching.probability_map import ProbabilityMap, create_map, frame_of, open_map
 from data.stitching.sliding_window import PatchReader, Predict, Track, predict_map
+from data.stitching.stitcher import SLOPES, Slope, linear
 from utils.atomic import atomic_path
 from utils.threads import Ahead
 
@@ -29,16 +31,23 @@ RIM_PX = 16  # predicted around tissue, whose outline on a small picture is roug
 
 @dataclass(frozen=True)
 class Inference:
-    """How images are predicted: scale, largest side and overlap of the patches in pixels, and where glass is."""
+    """How images are predicted: scale, largest side and overlap of the patches in pixels, and where glass is.
+
+    With `windows` these are the patches, on tissue or not. `slope` blends them.
+    """
 
     scale: Scale
     patch_px: int
     overlap_px: int
     batch_size: int
     tissue: TissueRule = KEEP_ALL
+    windows: Windows | None = None
+    slope: Slope = linear
 
-    def plan(self, source: Source, tissue: TissueMap | None) -> Plan:
+    def plan(self, source: Source, tissue: TissueMap | None) -> Plan | Grid:
         """The patches of an image, over its tissue where glass is to be skipped."""
+        if self.windows:
+            return self.windows.over(self.scale.shape_of(source))
         occupied = None if tissue is None else tissue.mask
         return plan_patches(self.scale.shape_of(source), self.patch_px, self.overlap_px, occupied, RIM_PX)
 
@@ -46,7 +55,16 @@ class Inference:
 def build_inference(cfg: CfgNode, scale: Scale) -> Inference:
     """Inference as TEST says, at the scale of the weights; glass is skipped where training dropped it."""
     test = cfg.TEST
-    return Inference(scale, test.PATCH, test.OVERLAP, test.BATCH_SIZE, build_tissue_rule(cfg))
+    tissue, slope = build_tissue_rule(cfg), SLOPES[test.BLEND]
+    return Inference(scale, test.PATCH, test.OVERLAP, test.BATCH_SIZE, tissue, build_windows(cfg), slope)
+
+
+def build_windows(cfg: CfgNode) -> Windows | None:
+    """The windows of TEST.PATCHES, for volumes else those of training; None where patches are fitted to the image."""
+    test = cfg.TEST
+    if cfg.MODEL.AXES == 2 and not test.PATCHES:
+        return None
+    return Windows(tuple(test.PATCHES or cfg.INPUT.PATCH), tuple(test.OVERLAPS), test.OVERLAP_SHARE)
 
 
 class OpenedCase:
@@ -59,7 +77,7 @@ class OpenedCase:
             doubt = inference.scale.doubt_about(image)
             if doubt:
                 log.warning("%s: %s", case.id, doubt)
-            self.frame = frame_of(image, reader.classes)
+            self.frame, self.slope = frame_of(image, reader.classes), inference.slope
             self.tissue = inference.tissue.find(source, case.id)
             self.plan = inference.plan(source, self.tissue)
             self.patches = opening.enter_context(PatchReader(source, self.plan, inference.batch_size))
@@ -68,7 +86,7 @@ class OpenedCase:
     def predict(self, predict: Predict, path: Path, track: Track | None = None) -> ProbabilityMap:
         """The case's probability map, kept at `path`, which appears only once it is whole."""
         with atomic_path(path) as draft:
-            predict_map(self.patches, predict, create_map(draft, self.plan.shape, self.frame), track)
+            predict_map(self.patches, predict, create_map(draft, self.plan.shape, self.frame), track, self.slope)
         return open_map(path)
 
     def close(self) -> None:

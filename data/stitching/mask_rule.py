@@ -13,13 +13,15 @@ class MaskRule:
     """An object reaches `threshold` somewhere and extends as far as the probability does not fall below `low`.
 
     A `low` of 0, or one above the threshold, is the threshold itself. Objects of fewer than `min_object_px` pixels of
-    the map are removed, holes of at most `max_hole_px` filled.
+    the map are removed, with `largest` all but the largest object of each class, and holes of at most `max_hole_px`
+    filled.
     """
 
     threshold: Threshold
     low: float = 0.0
     min_object_px: int = 0
     max_hole_px: int = 0
+    largest: bool = False
 
     @property
     def extent(self) -> Threshold:
@@ -33,7 +35,8 @@ class MaskRule:
     @property
     def is_plain(self) -> bool:
         """Whether it is a threshold alone, so that a map stays as it is."""
-        return self.min_object_px <= 1 and self.max_hole_px <= 0 and self.extent == self.threshold
+        is_kept = self.min_object_px <= 1 and self.max_hole_px <= 0 and not self.largest
+        return is_kept and self.extent == self.threshold
 
 
 def build_test_rule(cfg: CfgNode, tuned: MaskRule) -> MaskRule:
@@ -45,4 +48,5 @@ def build_test_rule(cfg: CfgNode, tuned: MaskRule) -> MaskRule:
         low=test.TH_LOW or tuned.low,
         min_object_px=test.MIN_OBJECT or tuned.min_object_px,
         max_hole_px=test.MAX_HOLE or tuned.max_hole_px,
+        largest=test.LARGEST,
     )

@@ -6,7 +6,7 @@ import numpy as np
 
 from data.patches.grid import Box
 from data.stitching.components import PieceCounts, StripComponents
-from data.stitching.mask import to_levels
+from data.stitching.mask import to_classes, to_levels
 from data.stitching.mask_rule import MaskRule
 from data.stitching.probability_map import ProbabilityMap, copy_map, open_map, strips
 from utils.atomic import atomic_path
@@ -15,15 +15,18 @@ from utils.atomic import atomic_path
 def clean_map(probabilities: ProbabilityMap, path: Path, rule: MaskRule) -> ProbabilityMap:
     """A copy of the map at `path` whose mask at `rule.extent` is what the rule says.
 
-    Sizes count pixels (voxels) at the network's scale. Objects are joined over corners, holes over faces; a hole at
-    the image's border stays. Removed objects become probability 0 and filled holes 255, so that every product made
-    from the map agrees.
+    Sizes count pixels (voxels) at the network's scale. Objects are joined over corners, holes and what is to be the
+    largest object over faces; a hole at the image's border stays. Removed objects become probability 0 and filled holes
+    255, so that every product made from the map agrees.
     """
     cleaned, classes = copy_map(probabilities, path), len(probabilities.frame.classes)
     levels, peaks = (to_levels(each, classes) for each in (rule.extent, rule.threshold))
     for channel in range(classes):
         if rule.min_object_px > 1 or peaks[channel] > levels[channel]:
             _remove_objects(cleaned, channel, levels[channel], peaks[channel], rule.min_object_px)
+    if rule.largest:
+        _keep_largest(cleaned, levels)
+    for channel in range(classes):
         if rule.max_hole_px > 0:
             _fill_holes(cleaned, channel, levels, rule.max_hole_px)
     return cleaned
@@ -54,6 +57,30 @@ def _remove_objects(target: ProbabilityMap, channel: int, level: int, peak: int,
         values[doomed[component[numbering.add(values >= level)]]] = 0
         target.write(box.start[0], np.moveaxis(every, -1, 0))
     target.flush()
+
+
+def _keep_largest(target: ProbabilityMap, levels: np.ndarray) -> None:
+    """Make background of all but the largest object of each class, the first of equals, that the mask shows."""
+    numbers = range(1, len(levels) + 1)
+    pieces = [PieceCounts(faces_only=True) for _ in numbers]
+    for box in strips(target.shape):
+        mask = to_classes(target.read(box), levels)
+        for number, own in zip(numbers, pieces, strict=True):
+            own.add(mask == number)
+    doomed = [_all_but_largest(*own.finish()) for own in pieces]
+    numberings = [StripComponents(faces_only=True) for _ in numbers]
+    for box in strips(target.shape):
+        every = target.read(box)
+        mask = to_classes(every, levels)
+        for number, numbering, gone in zip(numbers, numberings, doomed, strict=True):
+            every[gone[numbering.add(mask == number)]] = 0  # of all classes, since the next best one did not win here
+        target.write(box.start[0], np.moveaxis(every, -1, 0))
+    target.flush()
+
+
+def _all_but_largest(counts: np.ndarray, component: np.ndarray) -> np.ndarray:
+    """Which numbers of pieces belong to no largest component, boolean, from what PieceCounts gives."""
+    return (component != counts[0].argmax()) & (component != 0)
 
 
 def _fill_holes(target: ProbabilityMap, channel: int, levels: np.ndarray, max_px: int) -> None:

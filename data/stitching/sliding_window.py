@@ -12,10 +12,10 @@ from data.patches.grid import Box, Grid
 from data.patches.plan import Plan
 from data.sources.source import ScaledSource, Source
 from data.stitching.probability_map import ProbabilityMap
-from data.stitching.stitcher import Stitcher
+from data.stitching.stitcher import Slope, Stitcher, linear
 from utils.threads import Ahead, reader_count
 
-Predict = Callable[[np.ndarray], np.ndarray]  # (N, C, *patch) uint8 -> (N, K, *patch) float32 probabilities
+Predict = Callable[[np.ndarray], np.ndarray]  # (N, C, *patch) pixels -> (N, K, *patch) float32 probabilities
 Track = Callable[[Iterable, str, int], Iterator]
 
 
@@ -39,15 +39,17 @@ def _batches(boxes: Iterable[Box], size: int) -> Iterator[list[Box]]:
         yield batch
 
 
-def predict_map(reader: PatchReader, predict: Predict, target: ProbabilityMap, track: Track | None = None) -> None:
-    """Predict the patches that `reader` gives and store the blended probabilities in `target`.
+def predict_map(
+    reader: PatchReader, predict: Predict, target: ProbabilityMap, track: Track | None = None, slope: Slope = linear
+) -> None:
+    """Predict the patches that `reader` gives and store the probabilities, blended by `slope`, in `target`.
 
     The shape of its plan is the image's at the network's scale. What no patch covers counts as unpredicted, not as
     zero. A network with an attribute `at_once` computes so many batches side by side.
     """
     plan, at_once = reader.plan, getattr(predict, "at_once", 1)
     depth = max((box.size[0] for box in plan), default=1)
-    stitcher = Stitcher(plan.shape, len(target.frame.classes), depth, plan.overlap_px, target.write)
+    stitcher = Stitcher(plan.shape, len(target.frame.classes), depth, plan.overlap_px, target.write, slope)
     with Ahead(lambda batch: predict(batch[1].result()), reader, at_once, ahead=at_once + 1) as predicted:
         for (boxes, _), probabilities in track(predicted, "patches", reader.count) if track else predicted:
             for box, own in zip(boxes, probabilities.result(), strict=True):

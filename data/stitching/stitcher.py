@@ -8,25 +8,39 @@ import numpy as np
 from data.patches.grid import Box, whole
 
 WriteRows = Callable[[int, np.ndarray], None]
+Slope = Callable[[int, int], np.ndarray]  # weights (side,) float32 along one axis of a patch: side, overlap in cells
 ROWS_AT_ONCE = 64  # rows that are turned into bytes at a time, to keep intermediate arrays small
-
-
-def blend_weights(patch: tuple[int, ...], overlap_px: tuple[int, ...], inside: Box | None = None) -> np.ndarray:
-    """Weight of each cell of a patch, or of a box inside it, float32 in (0, 1]: flat, falling linearly to each side.
-
-    The slope is as wide as the overlap, so that two neighbours cross-fade. Never zero: a cell that only one patch
-    covers is divided by its own weight.
-    """
-    weights = np.ones((), np.float32)
-    for place, size, overlap in zip((inside or whole(patch)).slices, patch, overlap_px, strict=True):
-        weights = weights[..., None] * _axis_weights(size, overlap)[place]
-    return weights
+GAUSSIAN_SHARE = 0.125  # standard deviation of a Gaussian slope as a share of the patch's side
 
 
 @lru_cache(maxsize=256)
-def _axis_weights(size: int, overlap_px: int) -> np.ndarray:
+def linear(size: int, overlap_px: int) -> np.ndarray:
+    """Flat, falling linearly to each side; the slope is as wide as the overlap, so that two neighbours cross-fade."""
     to_border = np.minimum(np.arange(size), np.arange(size)[::-1]) + 1
     return np.minimum(to_border / (overlap_px + 1), 1).astype(np.float32)
+
+
+@lru_cache(maxsize=256)
+def gaussian(size: int, overlap_px: int) -> np.ndarray:
+    """A bell whose standard deviation is an eighth of the side, whatever the overlap."""
+    from_middle = (np.arange(size) - (size - 1) / 2) / (GAUSSIAN_SHARE * size)
+    return np.exp(-(from_middle**2) / 2).astype(np.float32)
+
+
+SLOPES: dict[str, Slope] = {"linear": linear, "gaussian": gaussian}  # by TEST.BLEND
+
+
+def blend_weights(
+    patch: tuple[int, ...], overlap_px: tuple[int, ...], inside: Box | None = None, slope: Slope = linear
+) -> np.ndarray:
+    """Weight of each cell of a patch, or of a box inside it, float32 in (0, 1]: the product of the slopes by axis.
+
+    Never zero: a cell that only one patch covers is divided by its own weight.
+    """
+    weights = np.ones((), np.float32)
+    for place, size, overlap in zip((inside or whole(patch)).slices, patch, overlap_px, strict=True):
+        weights = weights[..., None] * slope(size, overlap)[place]
+    return weights
 
 
 class Stitcher:
@@ -45,10 +59,12 @@ class Stitcher:
         depth: int,
         overlap_px: tuple[int, ...],
         write: WriteRows,
+        slope: Slope = linear,
     ):
         self.shape = shape
         self.overlap_px = overlap_px
         self.write = write
+        self.slope = slope
         self.row = 0
         self._boxes: list[Box] = []  # those that reach past the finished rows
         self._sums = np.zeros((channels, min(depth, shape[0]), *shape[1:]), np.float32)
@@ -60,7 +76,7 @@ class Stitcher:
         inside = box.within(self.shape)
         own = whole(inside.size)
         place = inside.seen_from((self.row, *(0,) * (len(self.shape) - 1)))
-        weights = blend_weights(box.size, self.overlap_px, own)
+        weights = blend_weights(box.size, self.overlap_px, own, self.slope)
         self._sums[(slice(None), *place.slices)] += probabilities[(slice(None), *own.slices)] * weights
         self._boxes.append(box)
 
@@ -100,5 +116,5 @@ class Stitcher:
             if 0 not in own.size:
                 weights = np.zeros(rows.size, np.float32) if weights is None else weights
                 place = own.shifted(box.start).seen_from(rows.start)
-                weights[place.slices] += blend_weights(box.size, self.overlap_px, own)
+                weights[place.slices] += blend_weights(box.size, self.overlap_px, own, self.slope)
         return weights

@@ -3,7 +3,7 @@ from itertools import pairwise, product
 import numpy as np
 import pytest
 
-from data.patches.grid import Box, Grid, blocks, scale_box, whole
+from data.patches.grid import Box, Grid, Windows, blocks, scale_box, whole
 
 GRIDS = [
     Grid(shape, patch, overlap)
@@ -178,3 +178,13 @@ def test_a_second_grid_lies_inside_in_three_axes_and_in_order():
     assert all(box == box.within(grid.shape) and box.size == grid.patch for box in boxes)
     assert boxes == sorted(boxes, key=lambda box: box.start)
     assert len(boxes) == np.prod([len(grid.starts(axis)) - 1 for axis in range(3)])
+
+
+def test_windows_slide_over_an_image_with_the_overlap_that_is_asked_for():
+    assert Windows((48, 96, 96), overlap=0.75).over((60, 300, 96)) == Grid((60, 300, 96), (48, 96, 96), (36, 72, 72))
+    assert Windows((8, 8), (2, 7)).over((30, 30)) == Grid((30, 30), (8, 8), (2, 7))
+
+
+def test_without_sides_one_window_holds_the_image_and_can_be_halved():
+    grid = Windows().over((35, 51, 32))
+    assert list(grid) == [Box((0, 0, 0), (40, 56, 32))]

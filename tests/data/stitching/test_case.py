@@ -8,11 +8,12 @@ from PIL import Image
 
 from config import load_cfg
 from data.cases import Case
-from data.patches.grid import whole
+from data.patches.grid import Windows, whole
 from data.patches.scale import Scale
 from data.sources.opening import build_reader
 from data.sources.source import ArraySource, SourceError
 from data.stitching.case import Inference, build_inference, open_cases, predict_case
+from data.stitching.stitcher import gaussian
 
 
 def mean_of_channels(patches):
@@ -164,3 +165,19 @@ def test_a_crop_is_predicted_alone_and_framed_in_the_whole_image(tmp_path):
     on_image = found.on_image((60, 80)).read(whole((60, 80)))[..., 0]
     assert np.abs(on_image[10:43, 20:64] - pixels[10:43, 20:64].astype(float).mean(-1)).max() <= 0.5 + 1e-3
     assert np.count_nonzero(on_image) <= 33 * 44
+
+
+def test_volumes_are_predicted_by_windows_and_pictures_by_fitted_patches():
+    assert setting()[1].windows is None
+    assert setting("TEST.PATCHES", "[64, 96]")[1].windows == Windows((64, 96), (), 0.5)
+    volumes = ["MODEL.AXES", "3", "INPUT.PATCH", "[16, 32, 32]", "TEST.OVERLAPS", "[4, 8, 8]", "TEST.BLEND", "gaussian"]
+    assert setting(*volumes)[1].windows == Windows((16, 32, 32), (4, 8, 8), 0.5)
+    assert setting(*volumes)[1].slope is gaussian
+    assert setting("MODEL.AXES", "3")[1].windows == Windows()
+
+
+def test_fixed_windows_predict_a_picture_too(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (100, 150, 3), np.uint8)
+    reader, inference = setting("TEST.PATCHES", "[64, 64]", "TEST.OVERLAP_SHARE", "0.25", "TEST.BLEND", "gaussian")
+    found = predict_case(save(tmp_path / "a.png", pixels), reader, inference, mean_of_channels, tmp_path / "a.zarr")
+    assert np.abs(found.read(whole((100, 150)))[..., 0] - pixels.astype(float).mean(-1)).max() <= 0.5 + 1e-3

@@ -7,7 +7,7 @@ import data.stitching.postprocess as postprocess
 import data.stitching.probability_map as probability_map
 from config import load_cfg
 from data.patches.grid import whole
-from data.stitching.mask import to_classes
+from data.stitching.mask import MaskView, to_classes
 from data.stitching.mask_rule import MaskRule, build_test_rule
 from data.stitching.postprocess import clean_case, clean_map
 from data.stitching.probability_map import open_map
@@ -188,3 +188,53 @@ def test_the_config_overrules_what_the_weights_carry_and_zero_does_not():
     assert build_test_rule(load_cfg(), tuned) == tuned
     options = ["TEST.TH", "0.7", "TEST.TH_LOW", "0.5", "TEST.MIN_OBJECT", "1", "TEST.MAX_HOLE", "4"]
     assert build_test_rule(load_cfg(options=options), tuned) == MaskRule(0.7, 0.5, 1, 4)
+
+
+def largest_pieces(mask, classes):
+    """Of each class of a mask the largest piece that faces join, the first of equals."""
+    kept = np.zeros_like(mask)
+    for number in range(1, classes + 1):
+        pieces, _ = ndimage.label(mask == number)  # joins over faces
+        sizes = np.bincount(pieces.ravel())
+        if len(sizes) > 1:
+            kept[pieces == 1 + sizes[1:].argmax()] = number
+    return kept
+
+
+@pytest.mark.usefixtures("strip_rows")
+@pytest.mark.parametrize("classes", [1, 2])
+@pytest.mark.parametrize("threshold", [0.3, (0.6, 0.4)])
+@pytest.mark.parametrize("shape", [(60, 50), (14, 15, 16)])
+def test_the_largest_object_of_each_class_alone_is_kept(tmp_path, shape, threshold, classes):
+    threshold = threshold[:classes] if isinstance(threshold, tuple) else threshold
+    noise = ndimage.gaussian_filter(np.random.default_rng(4).random((2, *shape)), (0, *(1,) * len(shape)))
+    values = (255 * (noise - noise.min()) / np.ptp(noise)).astype(np.uint8)[:classes]
+    probabilities, rule = memory_map(values, ["a", "b"][:classes]), MaskRule(threshold, largest=True)
+    assert not rule.is_plain
+    cleaned = clean_case(probabilities, tmp_path / "m.zarr", rule)
+    masks = [MaskView(each.on_frame(shape), threshold).read(whole(shape)) for each in (probabilities, cleaned)]
+    np.testing.assert_array_equal(masks[1], largest_pieces(masks[0], classes))
+    assert len(np.unique(masks[1])) == classes + 1
+
+
+@pytest.mark.usefixtures("strip_rows")
+def test_pieces_that_meet_at_a_corner_are_two_for_the_largest(tmp_path):
+    values = np.zeros((1, 20, 9, 9), np.uint8)
+    values[0, 2:9, 2:6, 2:6] = 200
+    values[0, 9:18, 6:9, 6:9] = 200  # meets it at a corner alone, 81 against 112 voxels
+    found = clean_map(memory_map(values, ["a"]), tmp_path / "m.zarr", MaskRule(0.5, largest=True))
+    wanted = values[0].copy()
+    wanted[9:] = 0
+    np.testing.assert_array_equal(found.read(whole((20, 9, 9)))[..., 0], wanted)
+
+
+@pytest.mark.usefixtures("strip_rows")
+def test_without_any_object_there_is_no_largest(tmp_path):
+    values = np.full((1, 10, 6, 6), 20, np.uint8)
+    found = clean_map(memory_map(values, ["a"]), tmp_path / "m.zarr", MaskRule(0.5, largest=True))
+    assert (found.read(whole((10, 6, 6))) == 20).all()
+
+
+def test_the_largest_is_kept_where_the_options_say_so():
+    assert not build_test_rule(load_cfg(), MaskRule(0.5)).largest
+    assert build_test_rule(load_cfg(options=["TEST.LARGEST", "True"]), MaskRule(0.5)).largest

@@ -1,16 +1,18 @@
 import threading
 import time
+import tracemalloc
 
 import numpy as np
 import pytest
 import tifffile
 
-from data.patches.grid import Box, Grid, whole
+from data.patches.grid import Box, Grid, Windows, whole
 from data.patches.plan import Plan, plan_patches
 from data.sources import open_source
 from data.sources.source import ArraySource, model_shape
 from data.stitching.probability_map import create_map, frame_of, open_map
 from data.stitching.sliding_window import PatchReader, predict_map
+from data.stitching.stitcher import SLOPES, blend_weights
 from tests.maps import memory_map
 
 
@@ -226,3 +228,64 @@ def test_a_map_on_disk_holds_what_was_predicted(tmp_path):
     found = open_map(tmp_path / "map.zarr")
     np.testing.assert_array_equal(found.read(whole(source.shape)), image)
     assert found.frame == frame_of(source, ["a", "b"])
+
+
+def smooth(patches):
+    """A network of two classes whose answer depends on the place within its patch, as that of a real one does."""
+    inside = np.cumsum(patches.astype(np.float32) / 255, -1) / (1 + np.arange(patches.shape[-1], dtype=np.float32))
+    return np.concatenate([inside, 1 - inside**2], 1)
+
+
+def float_volume(shape, seed=0):
+    return ArraySource(255 * np.random.default_rng(seed).random((*shape, 1), np.float32), (2000.0, 700.0, 700.0))
+
+
+@pytest.mark.parametrize("name", SLOPES)
+@pytest.mark.parametrize("overlap", [0.0, 0.5, 0.75])
+def test_a_window_that_is_the_volume_gives_what_one_forward_pass_gives(name, overlap):
+    source, target = float_volume((24, 16, 20)), empty_map((24, 16, 20), 2)
+    with PatchReader(source, Windows((24, 16, 20), overlap=overlap).over(source.shape), 4) as reader:
+        predict_map(reader, smooth, target, slope=SLOPES[name])
+    plain = smooth(np.moveaxis(source.array, -1, 0)[None])[0]
+    assert np.abs(target.read(whole(source.shape)) - 255 * np.moveaxis(plain, 0, -1)).max() <= 0.5 + 1e-3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("overlap", [0.5, 0.75])
+def test_gaussian_windows_give_what_monai_gives_where_its_windows_lie_as_ours(overlap):
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("monai")
+    from monai.data.utils import compute_importance_map
+    from monai.inferers import sliding_window_inference
+
+    source, patch = float_volume((32, 40, 24)), (16, 16, 16)  # a whole number of steps along each axis
+    target = empty_map(source.shape, 2)
+    with PatchReader(source, Windows(patch, overlap=overlap).over(source.shape), 4) as reader:
+        predict_map(reader, smooth, target, slope=SLOPES["gaussian"])
+    weights = torch.from_numpy(blend_weights(patch, (0, 0, 0), slope=SLOPES["gaussian"]))
+    theirs = compute_importance_map(patch, "gaussian", 0.125)
+    np.testing.assert_allclose(weights.clamp(min=1e-3), theirs, rtol=1e-5)  # theirs have this floor
+    found = sliding_window_inference(
+        torch.from_numpy(np.moveaxis(source.array, -1, 0)[None]),
+        patch,
+        4,
+        lambda patches: torch.from_numpy(smooth(patches.numpy())),
+        overlap,
+        roi_weight_map=weights,
+    )
+    apart = np.abs(target.read(whole(source.shape)) - 255 * np.moveaxis(found[0].numpy(), 0, -1))
+    assert apart.max() <= 0.5 + 1e-3
+
+
+def test_memory_of_a_prediction_does_not_follow_the_length_of_the_volume(tmp_path):
+    peaks = []
+    for slices in (64, 256):
+        source = float_volume((slices, 96, 96))
+        target = create_map(tmp_path / f"{slices}.zarr", source.shape, frame_of(source, ["a"]))
+        grid = Windows((16, 48, 48), overlap=0.5).over(source.shape)
+        tracemalloc.start()
+        with PatchReader(source, grid, 1) as reader:
+            predict_map(reader, identity, target, slope=SLOPES["gaussian"])
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.2 * peaks[0]

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from data.patches.grid import Box, Grid
-from data.stitching.stitcher import Stitcher, blend_weights
+from data.patches.grid import Box, Grid, whole
+from data.stitching.stitcher import SLOPES, Stitcher, blend_weights, gaussian
 
 
 def collect(shape, channels):
@@ -37,6 +37,16 @@ def test_blend_weights_are_positive_at_most_one_and_symmetric(patch, overlap):
     assert weights.max() <= 1
     for axis in range(len(patch)):
         np.testing.assert_array_equal(weights, np.flip(weights, axis))
+
+
+@pytest.mark.parametrize("patch", [(8,), (7, 9), (4, 6, 5)])
+def test_gaussian_weights_fall_from_the_middle_whatever_the_overlap(patch):
+    weights = blend_weights(patch, (0,) * len(patch), slope=gaussian)
+    np.testing.assert_array_equal(weights, blend_weights(patch, (1,) * len(patch), slope=gaussian))
+    grids = np.meshgrid(*((np.arange(n) - (n - 1) / 2) / (n / 8) for n in patch), indexing="ij")
+    np.testing.assert_allclose(weights, np.exp(-sum(grid**2 for grid in grids) / 2), rtol=1e-5)
+    assert weights.dtype == np.float32
+    assert weights.min() > 0
 
 
 def test_slopes_of_two_neighbours_add_up_to_one():
@@ -140,3 +150,20 @@ def test_boxes_of_many_sizes_are_blended_by_the_weights_of_each():
     stitcher.finish()
     wanted = 255 * sums / np.where(total, total, 1)
     assert np.abs(rows - wanted).max() < 0.5 + 1e-3
+
+
+@pytest.mark.parametrize("name", SLOPES)
+@pytest.mark.parametrize("patch", [(4, 6, 8), (9, 4, 5), (16, 16, 16)])
+def test_what_all_patches_agree_on_comes_back_whatever_the_weights(name, patch):
+    shape = (9, 11, 13)
+    grid = Grid(shape, patch, tuple(3 * n // 4 for n in patch))
+    values = np.random.default_rng(5).integers(0, 256, (2, *shape)) / np.float32(255)
+    rows, write = collect(shape, 2)
+    stitcher = Stitcher(shape, 2, patch[0], grid.overlap_px, write, SLOPES[name])
+    for box in grid:
+        inside = box.within(shape)
+        own = np.zeros((2, *box.size), np.float32)
+        own[(slice(None), *whole(inside.size).slices)] = values[(slice(None), *inside.slices)]
+        stitcher.add(box, own)
+    stitcher.finish()
+    np.testing.assert_array_equal(rows, np.rint(255 * values))
