@@ -12,7 +12,7 @@ from config.volume_patches import CROPS_OF_VOLUMES, patch_mistakes
 from config.volumes import volume_mistakes
 from config.windows import window_mistakes
 
-CHOICES: dict[str, list] = {
+CHOICES = {
     "MODEL.ARCHITECTURE": [
         *["UneXt", "UneXt101", "UneXt50", "UneXt18"],
         *["Unet", "UnetPlusPlus", "MAnet", "Linknet", "FPN", "PSPNet", "DeepLabV3", "DeepLabV3Plus", "PAN"],
@@ -32,8 +32,6 @@ CHOICES: dict[str, list] = {
     "SOLVER.KEEP": ["best", "last"],
     "TEST.ENGINE": ["auto", "torch", "bf16", "fp16", "compile", "onnx", "openvino"],
     "TEST.BLEND": ["linear", "gaussian"],
-    "TEST.GIF_AXIS": [0, 1, 2],
-    "MODEL.AXES": [2, 3],
     "TEST.TTA": ["none", "flips", "dihedral"],
     "TEST.OBJECT_TYPE": ["annotation", "detection"],
     "SOLVER.OPTIMIZER": ["adamw", "adam", "sgd"],

@@ -1,4 +1,4 @@
-"""Mistakes in the options of the windows that slide over an image."""
+"""Mistakes in the axes of images, and in the windows that slide over them."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,13 @@ from yacs.config import CfgNode
 
 
 def window_mistakes(cfg: CfgNode) -> Iterator[str]:
-    """What cannot work in TEST.PATCHES, TEST.OVERLAPS and TEST.OVERLAP_SHARE."""
+    """What cannot work in MODEL.AXES, TEST.GIF_AXIS, TEST.PATCHES, TEST.OVERLAPS and TEST.OVERLAP_SHARE."""
+    for key, value, choices in (
+        ("MODEL.AXES", cfg.MODEL.AXES, [2, 3]),
+        ("TEST.GIF_AXIS", cfg.TEST.GIF_AXIS, [0, 1, 2]),
+    ):
+        if value not in choices:
+            yield f"{key} is {value}; choose one of {choices}"
     test, axes = cfg.TEST, cfg.MODEL.AXES
     patches = test.PATCHES or cfg.INPUT.PATCH
     if not _are_sides(test.PATCHES, axes, least=1):

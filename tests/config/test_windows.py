@@ -29,6 +29,8 @@ def test_windows_that_can_work_are_no_mistake(options):
         (["TEST.OVERLAPS", "[1, 2]"], "each must be smaller than its side"),
         (["TEST.OVERLAP_SHARE", "1.0"], "TEST.OVERLAP_SHARE is 1.0"),
         (["TEST.BLEND", "flat"], "choose one of"),
+        (["MODEL.AXES", "4"], r"MODEL.AXES is 4; choose one of \[2, 3\]"),
+        (["TEST.GIF_AXIS", "3"], "TEST.GIF_AXIS is 3"),
     ],
 )
 def test_windows_that_cannot_work_are_named(options, message):
