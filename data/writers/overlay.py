@@ -12,6 +12,7 @@ from data.sources.labels import ScaledLabels
 from data.sources.source import ScaledSource, Source
 from data.stitching.mask import MaskView, Threshold
 from data.stitching.probability_map import ProbabilityMap
+from data.writers.views import orthogonal_masks
 from utils.atomic import atomic_path
 from utils.colour_key import add_colour_key
 from utils.plots import class_colours, draw_areas, draw_outlines
@@ -47,8 +48,10 @@ def small_masks(
 ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
     """Image (rows, columns, 3) uint8, true and predicted class indices, at most `longest_px` along a side.
 
-    `labels` are None where unknown, and so is the true mask then.
+    `labels` are None where unknown, and so is the true mask then. Of a volume it is three views beside one another.
     """
+    if len(source.shape) == 3:
+        return orthogonal_masks(source, labels, probabilities, threshold, longest_px)
     shape = shrunk_shape(source.shape, longest_px)
     everything = whole(shape)
     picture = ScaledSource(source, shape).read(everything)
