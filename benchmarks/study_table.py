@@ -51,7 +51,7 @@ class StudyTable:
         return self.rows[0]
 
     def options_of(self, row: Row) -> dict[str, str]:
-        """The options of a row, with those that all rows share; a named set of augmentation takes the place of its keys."""
+        """The options of a row, with those that all rows share; a set of augmentation takes the place of its keys."""
         shared = self.options
         if SET in row.options:
             shared = {key: value for key, value in shared.items() if not key.startswith(AUGMENTATION)}
