@@ -12,7 +12,7 @@ from config.volume_patches import CROPS_OF_VOLUMES, patch_mistakes
 from config.volumes import volume_mistakes
 from config.windows import window_mistakes
 
-CHOICES = {
+CHOICES: dict[str, list] = {
     "MODEL.ARCHITECTURE": [
         *["UneXt", "UneXt101", "UneXt50", "UneXt18"],
         *["Unet", "UnetPlusPlus", "MAnet", "Linknet", "FPN", "PSPNet", "DeepLabV3", "DeepLabV3Plus", "PAN"],
