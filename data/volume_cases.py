@@ -91,6 +91,6 @@ def _split(cfg: CfgNode, table: CaseTable) -> CaseTable:
     learnt = [case for case in table.cases if case.labels is not None and not case.split]
     groups = sorted({case.group for case in learnt})
     random.Random(cfg.SEED).shuffle(groups)
-    held_out = set(groups[round(share * len(groups)) :])
+    held_out = set(groups[min(round(share * len(groups)), len(groups) - 1) :] if len(groups) > 1 else [])
     split = {case.id: "valid" if case.group in held_out else "train" for case in learnt}
     return CaseTable([replace(case, split=split.get(case.id, case.split)) for case in table.cases], table.problems)
