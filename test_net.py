@@ -4,6 +4,7 @@ import logging
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -156,10 +157,10 @@ class Finish:
         results, outcome, extent = self.results, self.outcome, self.rule.extent
         with self.failures.guard(case.id, case.image.name):
             final = clean_case(raw, results.cleaned(case.id), self.rule)
-            self.products.write(results, CaseMask(case.id, final, extent))
+            self.products.write(results, CaseMask(case.id, final, extent, partial(self.reader.open_image, case)))
             outcome.done.append(case.id)
-            longest_px = self.cfg.TEST.OVERLAY_PX
-            outcome.scores += evaluate_case(case, self.reader, final, extent, results, longest_px)
+            look = self.cfg.TEST.OVERLAY_PX, self.cfg.TEST.SURFACE_TOLERANCE_UM
+            outcome.scores += evaluate_case(case, self.reader, final, extent, results, *look)
             if case.labels is not None:
                 with self.reader.open_both(case) as (_, labels):
                     outcome.histograms += case_histograms(raw, labels).sum(0)
@@ -174,14 +175,14 @@ def write_tables(
 ) -> None:
     """Write output.csv, objects.csv, scores.csv, failures.csv, the curve of Dice against threshold and the report."""
     from data.writers.curve import write_threshold_curve
-    from data.writers.products import join_products
+    from data.writers.products import build_products, join_products
     from data.writers.results import write_results_report, write_scores
     from utils.report import Pictures
 
     classes, pictures, scores = list(cfg.DATASETS.CLASSES), [], outcome.scores
     for name in ("scores.csv", "dice_threshold.csv", "dice_threshold.png"):  # of an earlier run that had labels
         (results.root / name).unlink(missing_ok=True)
-    join_products(results, cfg.TEST.WRITE, outcome.done, classes)
+    join_products(results, build_products(cfg).names, outcome.done, classes)
     if scores:
         write_scores(results.root / "scores.csv", scores, classes)
         curve = write_threshold_curve(results.root, outcome.histograms, rule.threshold)

@@ -342,7 +342,7 @@ def tune(
         with failures.guard(case.id, case.image.name):
             opening = partial(reader.open_both, case)
             samples.append(Sample(case.id, fold_of[case.id], maps[case.id], opening, scratch).counted())
-    fixed = MaskRule(0.0, test.TH_LOW, test.MIN_OBJECT, test.MAX_HOLE)
+    fixed = MaskRule(0.0, test.TH_LOW, test.MIN_OBJECT, test.MAX_HOLE, test.LARGEST)
     rules = choose_rules(samples, cfg.SOLVER.TUNE, fixed, cfg.SOLVER.NESTED)
     if samples:
         write_threshold_curve(run, pooled_histograms(samples).sum(0), rules.kept.threshold)
@@ -374,7 +374,8 @@ def report(
         with failures.guard(case.id, case.image.name):
             rule = rules.of(fold_of[case.id])
             final = clean_case(maps[case.id], results.cleaned(case.id), rule)
-            scores += evaluate_case(case, reader, final, rule.extent, results, cfg.TEST.OVERLAY_PX)
+            look = cfg.TEST.OVERLAY_PX, cfg.TEST.SURFACE_TOLERANCE_UM
+            scores += evaluate_case(case, reader, final, rule.extent, results, *look)
     write_scores(run / "scores.csv", scores, reader.classes)
     more = [*write_tuning(run, rules), *write_fold_scores(run, score_folds(folds, scores)), *training_pictures(run)]
     ids, failed, config = [case.id for case in cases], failures.rows, cfg.dump(sort_keys=False)

@@ -79,10 +79,10 @@ def test_the_choice_of_layouts_is_the_table_of_layouts():
 
 
 def test_the_choice_of_products_is_the_table_of_products():
-    from data.writers.products import PRODUCTS
+    from data.writers.products import PRODUCTS, VOLUME_PRODUCTS
 
-    assert sorted(CHOICES_OF_LISTS["TEST.WRITE"]) == sorted(PRODUCTS)
-    assert set(load_cfg().TEST.WRITE) <= set(PRODUCTS)
+    assert sorted(CHOICES_OF_LISTS["TEST.WRITE"]) == sorted([*PRODUCTS, *VOLUME_PRODUCTS])
+    assert set(load_cfg().TEST.WRITE) <= {*PRODUCTS, *VOLUME_PRODUCTS}
 
 
 def test_the_choice_of_what_is_tuned_is_what_can_be():

@@ -1,4 +1,4 @@
-"""What is written of a predicted mask: the products that TEST.WRITE names."""
+"""What is written of a predicted mask: the products that TEST.WRITE names, as far as its axes allow."""
 
 from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
@@ -8,10 +8,12 @@ from tempfile import TemporaryDirectory
 
 from yacs.config import CfgNode
 
+from data.sources.source import Source
 from data.stitching.mask import Threshold
 from data.stitching.objects import find_objects
 from data.stitching.probability_map import ProbabilityMap
 from data.writers.geojson import compressed_path, geojson_file
+from data.writers.gif import write_gif
 from data.writers.mask_ome import write_mask_ome
 from data.writers.mask_tiff import write_mask_tiff
 from data.writers.objects_csv import describe_object, join_objects, object_table
@@ -22,29 +24,43 @@ from data.writers.rle_csv import join_rle, write_case_rle
 
 @dataclass(frozen=True)
 class CaseMask:
-    """The mask of a case: its probability map at a threshold."""
+    """The mask of a case: its probability map at a threshold; `open_image` is what films of its slices show."""
 
     id: str
     probabilities: ProbabilityMap
     threshold: Threshold
+    open_image: Callable[[], Source] | None = None
 
 
 @dataclass(frozen=True)
 class Products:
-    """Which products are written, and how; `names` are of PRODUCTS."""
+    """Which products are written, and how; `names` are of PRODUCTS for pictures, of VOLUME_PRODUCTS for volumes."""
 
     names: Collection[str]
     object_type: str = "annotation"
     simplify_px: float = 0.0
     preview_px: int = 1600
+    gif_axis: int = 0
 
     def write(self, results: Results, mask: CaseMask) -> None:
         """Write the products of a case and take away those of an earlier run that are not wanted now."""
-        for name, path_of in PRODUCTS.items():
+        for name, path_of in (PRODUCTS | VOLUME_PRODUCTS).items():
             if name not in self.names:
                 _remove(path_of(results, mask.id))
-        self._write_pixels(results, mask)
-        self._write_objects(results, mask)
+        if len(mask.probabilities.shape) == 3:
+            self._write_volume(results, mask)
+        else:
+            self._write_pixels(results, mask)
+            self._write_objects(results, mask)
+
+    def _write_volume(self, results: Results, mask: CaseMask) -> None:
+        if "nifti" in self.names:
+            from data.writers.mask_nifti import write_mask_nifti
+
+            write_mask_nifti(results.nifti(mask.id), mask.probabilities, mask.threshold)
+        if "gif" in self.names and mask.open_image:
+            with mask.open_image() as source:
+                write_gif(results.gif(mask.id), source, mask.probabilities, mask.threshold, self.gif_axis)
 
     def _write_pixels(self, results: Results, mask: CaseMask) -> None:
         if "tiff" in self.names:
@@ -90,6 +106,7 @@ PRODUCTS: dict[str, Callable[[Results, str], Path]] = {
     "geojson": Results.geojson,
     "objects": Results.objects,
 }
+VOLUME_PRODUCTS: dict[str, Callable[[Results, str], Path]] = {"nifti": Results.nifti, "gif": Results.gif}
 
 
 def _remove(path: Path) -> None:
@@ -98,9 +115,10 @@ def _remove(path: Path) -> None:
 
 
 def build_products(cfg: CfgNode) -> Products:
-    """The products of TEST.WRITE."""
-    test = cfg.TEST
-    return Products(test.WRITE, test.OBJECT_TYPE, test.SIMPLIFY, test.OVERLAY_PX)
+    """The products of TEST.WRITE that images of so many axes can have."""
+    test, possible = cfg.TEST, VOLUME_PRODUCTS if cfg.MODEL.AXES == 3 else PRODUCTS
+    names = [name for name in test.WRITE if name in possible]
+    return Products(names, test.OBJECT_TYPE, test.SIMPLIFY, test.OVERLAY_PX, test.GIF_AXIS)
 
 
 def join_products(results: Results, names: Collection[str], case_ids: Sequence[str], classes: Sequence[str]) -> None:

@@ -69,6 +69,14 @@ class Results:
         """The mask as a small picture."""
         return self.root / "previews" / f"{case_id}.png"
 
+    def nifti(self, case_id: str) -> Path:
+        """Mask of a volume on the grid of its file."""
+        return self.root / "nifti" / f"{case_id}.nii.gz"
+
+    def gif(self, case_id: str) -> Path:
+        """The slices of a volume one after the other, with the mask laid over."""
+        return self.root / "gifs" / f"{case_id}.gif"
+
     def overlay(self, case_id: str) -> Path:
         """Image with outlines."""
         return self.root / "overlays" / f"{case_id}.jpg"
@@ -236,6 +244,8 @@ def _files(results: Results, case_ids: Sequence[str]) -> list[Section]:
         ("GeoJSON", lambda case_id: find_geojson(results.geojson(case_id))),
         ("objects", results.objects),
         ("preview", results.preview),
+        ("NIfTI", results.nifti),
+        ("GIF", results.gif),
         ("overlay", results.overlay),
         ("errors", results.errors),
     ]

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -6,8 +7,10 @@ import pytest
 import tifffile
 from PIL import Image
 
+from config import load_cfg
+from data.sources.source import ArraySource
 from data.stitching.probability_map import Frame
-from data.writers.products import PRODUCTS, CaseMask, Products, build_products, join_products
+from data.writers.products import PRODUCTS, VOLUME_PRODUCTS, CaseMask, Products, build_products, join_products
 from data.writers.results import Results
 from tests.maps import memory_map
 from tests.slides import make_cfg
@@ -72,6 +75,33 @@ def test_what_is_not_wanted_any_more_is_taken_away(tmp_path):
 def test_nothing_may_be_wanted(tmp_path):
     Products([]).write(Results(tmp_path), mask_of())
     assert written(tmp_path) == []
+
+
+def volume_of(case_id="one"):
+    values = np.zeros((2, 5, 30, 40), np.uint8)
+    values[0, 1:4, 2:10, 3:9], values[1, 2, 12:18, 30:40] = 200, 255
+    image = ArraySource(np.full((5, 30, 40, 1), 90.0, np.float32), (2000.0, 1000.0, 1000.0))
+    return CaseMask(case_id, memory_map(values, CLASSES), 0.5, lambda: image)
+
+
+def test_a_volume_has_the_products_of_volumes_alone(tmp_path):
+    results = Results(tmp_path)
+    Products([*PRODUCTS, "gif"], gif_axis=1).write(results, volume_of())
+    assert written(tmp_path) == ["gifs/one.gif"]
+    with Image.open(results.gif("one")) as image:
+        assert image.n_frames == 30
+    Products([]).write(results, volume_of())
+    assert written(tmp_path) == []
+
+
+def test_a_volume_without_an_image_has_no_film(tmp_path):
+    Products(["gif"]).write(Results(tmp_path), replace(volume_of(), open_image=None))
+    assert written(tmp_path) == []
+
+
+def test_the_axes_of_the_network_say_which_products_are_possible():
+    assert build_products(load_cfg()).names == ["tiff", "rle", "geojson", "objects", "preview"]
+    assert build_products(load_cfg(options=["MODEL.AXES", "3"])).names == list(VOLUME_PRODUCTS)
 
 
 def test_options_reach_the_products(tmp_path):
