@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from utils.failures import Failures
 
 log = logging.getLogger(__name__)
+LABELLED = ("scores.csv", "dice_threshold.csv", "dice_threshold.png")  # what there is where labels are known
 
 
 @dataclass
@@ -180,7 +181,12 @@ def write_tables(
     from utils.report import Pictures
 
     classes, pictures, scores = list(cfg.DATASETS.CLASSES), [], outcome.scores
-    for name in ("scores.csv", "dice_threshold.csv", "dice_threshold.png"):  # of an earlier run that had labels
+    for name in (
+        "scores.csv",
+        "dice_threshold.csv",
+        "dice_threshold.png",
+        "dice_by_class.png",
+    ):  # of an earlier run that had labels
         (results.root / name).unlink(missing_ok=True)
     join_products(results, build_products(cfg).names, outcome.done, classes)
     if scores:

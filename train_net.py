@@ -189,7 +189,7 @@ def finish_fold(cfg: CfgNode, run: Path, material: Material, fold: int, history:
     from data.writers.samples import write_samples
     from utils.loggers.logger import Subject
     from utils.loggers.opening import Loggers
-    from utils.plots import plot_history
+    from utils.plots import plot_dice_by_epoch, plot_history
 
     picture = run / f"samples_fold{fold}.png"
     is_trained, is_drawn = agree((last_epoch_path(run, fold).exists(), picture.exists()))
@@ -202,6 +202,7 @@ def finish_fold(cfg: CfgNode, run: Path, material: Material, fold: int, history:
             train_fold(cfg, run, material, fold, history, loggers)
         if is_writer():
             plot_history(history, run / "history.png")
+            plot_dice_by_epoch(history, run / "dice_by_epoch.png")
             write_samples(picture, material.data.of(set(material.inside(fold))), load_predictor(cfg, run, fold))
             loggers.picture("samples_best", picture)
 

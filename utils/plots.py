@@ -58,6 +58,19 @@ def plot_history(history: Any, path: Path) -> None:
 STYLES = (("-", "validation"), (":", "training"))
 
 
+def plot_dice_by_epoch(history: Any, path: Path) -> None:
+    """Validation Dice by epoch alone, with the best epoch of each fold marked; `history` as for `plot_history`."""
+    figure = new_figure(7, 4.2)
+    axes = figure.subplots()
+    for number, (fold, rows) in enumerate(_by_fold(history).items()):
+        _plot_dice(axes, fold, rows, PALETTE[number % len(PALETTE)])
+    dress(axes, "Dice by epoch", "epoch", "validation Dice")
+    axes.set_ylim(0, 1.02)
+    if axes.lines:
+        add_legend(axes, None)
+    save_figure(figure, path)
+
+
 def _by_fold(history: Any) -> dict[Any, list[Mapping[str, Any]]]:
     rows: Iterable[Mapping[str, Any]] = history.to_dict("records") if hasattr(history, "to_dict") else history
     folds: dict[Any, list[Mapping[str, Any]]] = {}
@@ -67,18 +80,30 @@ def _by_fold(history: Any) -> dict[Any, list[Mapping[str, Any]]]:
 
 
 def _plot_fold(left: "Axes", right: "Axes", fold: Any, rows: Sequence[Mapping[str, Any]], colour: str) -> None:
-    epochs, train, valid, dice = (
-        np.array([row[key] for row in rows], float) for key in ("epoch", "train_loss", "valid_loss", "valid_dice")
-    )
-    mark = "o" if len(rows) < 4 else None
+    epochs, train, valid = _columns(rows, "epoch", "train_loss", "valid_loss")
+    mark = _mark(rows)
     left.plot(epochs, train, ":", color=colour, linewidth=1.6, marker=mark, markersize=3)
     left.plot(epochs, valid, "-", color=colour, linewidth=1.8, marker=mark, markersize=3)
+    _plot_dice(right, fold, rows, colour)
+
+
+def _plot_dice(axes: "Axes", fold: Any, rows: Sequence[Mapping[str, Any]], colour: str) -> None:
+    epochs, dice = _columns(rows, "epoch", "valid_dice")
     label = f"fold {fold}"
     if np.isfinite(dice).any():
         best = int(np.nanargmax(dice))
         label = f"fold {fold}: best {dice[best]:.3f} at epoch {epochs[best]:g}"
-        right.plot(epochs[best], dice[best], "o", color=colour, markersize=8, markeredgecolor="white", zorder=4)
-    right.plot(epochs, dice, "-", color=colour, linewidth=1.8, marker=mark, markersize=3, label=label)
+        axes.plot(epochs[best], dice[best], "o", color=colour, markersize=8, markeredgecolor="white", zorder=4)
+    axes.plot(epochs, dice, "-", color=colour, linewidth=1.8, marker=_mark(rows), markersize=3, label=label)
+
+
+def _columns(rows: Sequence[Mapping[str, Any]], *keys: str) -> list[np.ndarray]:
+    return [np.array([row[key] for row in rows], float) for key in keys]
+
+
+def _mark(rows: Sequence[Mapping[str, Any]]) -> str | None:
+    """A few epochs are drawn as dots, too."""
+    return "o" if len(rows) < 4 else None
 
 
 def plot_threshold_curve(thresholds: np.ndarray, dice: np.ndarray, best_threshold: float, path: Path) -> None:

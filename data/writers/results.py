@@ -26,6 +26,7 @@ from utils.atomic import atomic_path
 from utils.failures import Failure
 from utils.plots import triptych
 from utils.report import Figures, Link, Listing, Pictures, Section, Table, Text, write_report
+from utils.strip_plot import plot_strip
 from utils.tables import write_table
 
 SHOWN_CASES = 24  # pictures in a report; the folder has them all
@@ -89,6 +90,11 @@ class Results:
         """Where tissue was found, and the patches that were predicted."""
         return self.root / "tissue" / f"{case_id}.jpg"
 
+    @property
+    def dice_by_class(self) -> Path:
+        """Dice of each volume as dots by class."""
+        return self.root / "dice_by_class.png"
+
     def triptych(self, case_id: str) -> Path:
         """Input, truth and prediction side by side."""
         return self.root / "triptychs" / f"{case_id}.png"
@@ -146,6 +152,8 @@ def write_results_report(
     sections: list[Section] = [_figures(case_ids, scores, classes, rule, failures)]
     if scores:
         sections += [_score_table(scores, classes)]
+    if are_volumes(scores):
+        sections += [_dice_by_class(results, scores, classes)]
     cases = _case_pictures(results, case_ids, scores, classes)
     sections += [*cases, *_tissue_pictures(results, case_ids), *more, *_files(results, case_ids)]
     if failures:
@@ -188,6 +196,12 @@ def _score_table(scores: Sequence[CaseScore], classes: Sequence[str]) -> Table:
         "Pixels are counted at full resolution, over all cases for the pooled line; an object is matched above IoU 0.5."
     )
     return Table("Scores", columns, [[row.get(column, "") for column in columns] for row in rows], note)
+
+
+def _dice_by_class(results: Results, scores: Sequence[CaseScore], classes: Sequence[str]) -> Pictures:
+    dice = {name: [score.confusion.dice for score in scores if score.class_name == name] for name in classes}
+    plot_strip(dice, "Dice by class", "Dice of a case", results.dice_by_class)
+    return Pictures("Dice by class", [("each dot is a case", results.dice_by_class)])
 
 
 def _case_pictures(

@@ -12,6 +12,7 @@ from utils.plots import (
     draw_heat,
     draw_outlines,
     picture_grid,
+    plot_dice_by_epoch,
     plot_history,
     plot_lr_finder,
     plot_threshold_curve,
@@ -47,8 +48,9 @@ def is_picture(path):
     ids=["nothing", "one epoch", "NaN Dice", "two folds", "DataFrame"],
 )
 def test_history_is_drawn_whatever_it_holds(rows, tmp_path):
-    plot_history(rows, tmp_path / "history.png")
-    assert is_picture(tmp_path / "history.png")
+    for name, plot in (("history.png", plot_history), ("dice.png", plot_dice_by_epoch)):
+        plot(rows, tmp_path / name)
+        assert is_picture(tmp_path / name)
 
 
 @pytest.mark.parametrize("height", [0.8, 0.0, float("nan")])

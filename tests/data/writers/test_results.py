@@ -1,4 +1,6 @@
 import re
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +10,9 @@ from PIL import Image
 
 from config import load_cfg
 from data.cases import Case
-from data.scoring import SCORE_COLUMNS, CaseScore, ObjectCounts
+from data.scoring import SCORE_COLUMNS, VOLUME_COLUMNS, CaseScore, ObjectCounts
 from data.sources.opening import build_reader
-from data.sources.source import SourceError
+from data.sources.source import ArraySource, SourceError
 from data.stitching.mask_rule import MaskRule
 from data.stitching.probability_map import Frame, ProbabilityMap
 from data.writers.results import Results, evaluate_case, write_results_report, write_scores
@@ -193,3 +195,52 @@ def test_the_report_shows_the_errors_of_the_best_the_median_and_the_worst_case(t
     html = report(tmp_path, ids, scores)
     found = re.findall(r"(?:best|median|worst): \d, Dice [\d.]+", html)
     assert list(dict.fromkeys(found)) == wanted
+
+
+def volume_case(folder):
+    """A volume with two boxes of labels, a map that finds one of them, and what opens both."""
+    truth = np.zeros((12, 20, 24), np.uint8)
+    truth[3:9, 4:10, 4:10], truth[3:9, 12:18, 14:20] = 1, 2
+    image = ArraySource(60.0 + 40 * truth[..., None].astype(np.float32), (2000.0, 1000.0, 1000.0))
+    frame = Frame((0, 0, 0), truth.shape, truth.shape, ("front", "back"), image.spacing_um)
+    values = np.stack([truth == 1, np.zeros_like(truth)]) * np.uint8(255)
+
+    class Reader:
+        classes = ("front", "back")
+
+        def open_image(self, case):
+            return image
+
+        @contextmanager
+        def open_both(self, case):
+            yield image, ArraySource(truth[..., None])
+
+    return Case("a", folder / "a.nii.gz", folder / "a_mask.nii.gz"), ProbabilityMap(values, frame), Reader()
+
+
+def test_a_volume_is_scored_drawn_and_reported_by_class(tmp_path):
+    case, probabilities, reader = volume_case(tmp_path)
+    results = Results(tmp_path)
+    scores = evaluate_case(case, reader, probabilities, 0.5, results, 400, 1000.0)
+    assert [each.confusion.dice for each in scores] == [1, 0]
+    assert [each.surface.dice for each in scores] == [1, 0]
+    with Image.open(results.overlay("a")) as overlay, Image.open(results.errors("a")) as errors:
+        assert overlay.size[0] > 2 * overlay.size[1] * 0.8  # three views beside one another
+        assert errors.size[0] == overlay.size[0]
+    write_scores(tmp_path / "scores.csv", scores, reader.classes)
+    table = pd.read_csv(tmp_path / "scores.csv", dtype=str, keep_default_na=False)
+    assert list(table) == VOLUME_COLUMNS
+    assert table["id"].tolist() == ["a", "a", "(mean)", "(mean)", "(pooled)", "(pooled)"]
+    assert table["hausdorff95_mm"].tolist()[:2] == ["0", "inf"]
+    page = write_results_report(results, "Title", ["a"], scores, reader.classes, MaskRule(0.5), [], "")
+    html = page.read_text(encoding="utf-8")
+    for text in ("Dice by class", "surface_dice", "Dice, mean of cases and classes", "(mean)"):
+        assert text in html, text
+    assert results.dice_by_class.is_file()
+
+
+def test_a_volume_without_labels_is_drawn(tmp_path):
+    case, probabilities, reader = volume_case(tmp_path)
+    results = Results(tmp_path)
+    assert evaluate_case(replace(case, labels=None), reader, probabilities, 0.5, results, 400) == []
+    assert results.overlay("a").is_file()
