@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from benchmarks.figures import load_figures, options, write_table
 from benchmarks.memory import ROOT
 
-BENCHMARKS = ("tiling", "prediction", "seams", "training", "objects", "peers")
+BENCHMARKS = ("tiling", "prediction", "seams", "training", "objects", "volumes", "peers")
 
 
 def main(argv: Sequence[str]) -> int:
