@@ -11,6 +11,7 @@ import torch
 from fastai.callback.core import Callback
 from torch import nn
 from torch.distributed import broadcast
+from torch.nn.utils import convert_conv2d_weight_memory_format
 from yacs.config import CfgNode
 
 from utils.ranks import rank_count
@@ -36,7 +37,8 @@ class Averaging(Callback):
 
     def before_fit(self) -> None:
         """Bring the average to where the network is."""
-        self.mean.to(next(self.trained.parameters()).device, memory_format=torch.channels_last)
+        self.mean.to(next(self.trained.parameters()).device)
+        convert_conv2d_weight_memory_format(self.mean, torch.channels_last)  # as the network's; none of volumes
 
     def before_validate(self) -> None:
         """Have all processes validate the average of rank 0: where batch norm saw parts, theirs differ."""

@@ -73,3 +73,11 @@ def test_statistics_of_batch_norm_are_averaged_too():
     assert shown.running_mean.item() == 0.25
     assert shown.num_batches_tracked.item() == 7
     assert not shown.training
+
+
+def test_the_average_of_a_network_of_volumes_is_kept_as_that_of_any_other():
+    network = nn.Sequential(nn.Conv3d(1, 2, 1), nn.Conv2d(2, 1, 1))
+    (averaging,) = build_averaging(load_cfg("", ["SOLVER.EMA", "0.5"]), network)[1]
+    averaging.before_fit()
+    assert averaging.mean[1].weight.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(averaging.mean.state_dict(), network.state_dict())
