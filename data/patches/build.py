@@ -151,10 +151,10 @@ def build_dataloaders(cfg: CfgNode, data: TrainingSet, fold_of: dict[str, int], 
     """
     train = data.of({case_id for case_id, own in fold_of.items() if own != fold})
     valid = data.of({case_id for case_id, own in fold_of.items() if own == fold})
-    log.info("fold %d: %d patches to train on, %d to validate on", fold, len(train), len(valid))
     classes = len(cfg.DATASETS.CLASSES)
     transform = build_volume_transform(cfg) if cfg.MODEL.AXES == VOLUME_AXES else build_transform(cfg)
     drawn, sampling, read = build_draws(cfg, train, data)
+    log.info("fold %d: %d patches to train on, %d to validate on", fold, len(drawn), len(valid))
     train_set = PatchDataset(
         *(drawn, data.mean, data.std, classes, transform, cfg.SEED + fold, cfg.AUGMENTATION.CUTMIX, sampling, read)
     )

@@ -41,9 +41,7 @@ def test_a_task_gives_its_volumes_with_their_masks(tmp_path):
     assert table.problems == []
 
 
-@pytest.mark.parametrize(
-    ("count", "learnt", "held_out"), [(260, 208, 52), (100, 80, 20), (10, 8, 2), (2, 1, 1)]
-)
+@pytest.mark.parametrize(("count", "learnt", "held_out"), [(260, 208, 52), (100, 80, 20), (10, 8, 2), (2, 1, 1)])
 def test_a_seeded_fifth_is_held_out(tmp_path, count, learnt, held_out):
     found = splits(list_cases(cfg_of(task(tmp_path, count))))
     assert (len(found["train"]), len(found["valid"])) == (learnt, held_out)

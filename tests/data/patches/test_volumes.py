@@ -77,6 +77,23 @@ def test_crops_are_drawn_to_learn_and_a_grid_is_validated_on(reader):
     assert len(build_dataloaders(cfg, data, {"a": 0, "b": 0, "c": 1}, 1).train.dataset) == 5
 
 
+def first_epoch(cfg, workers):
+    cfg = cfg.clone()
+    cfg.defrost()
+    cfg.SOLVER.NUM_WORKERS = workers
+    dls = build_dataloaders(cfg, learn(cfg), {"a": 0, "b": 0, "c": 1}, 1)
+    return list(dls.train)
+
+
+def test_any_number_of_workers_gives_the_same_crops(reader):
+    kinds = {"AUGMENTATION_AFFINE": 0.5, "AUGMENTATION_NOISE": 0.5, "AUGMENTATION_ROTATE90": 0.5}
+    cfg = cfg_of(INPUT_FROM="crops", INPUT_PATCH=[8, 8, 8], SOLVER_SAMPLING="label", INPUT_PATCHES_PER_CASE=4, **kinds)
+    alone, shared = first_epoch(cfg, 0), first_epoch(cfg, 2)
+    assert len(alone) == len(shared) == 4
+    for batch, other in zip(alone, shared, strict=True):
+        assert all(values.equal(same) for values, same in zip(batch, other, strict=True))
+
+
 @pytest.mark.parametrize("cache", ["none", "memory", "disk"])
 def test_small_volumes_are_opened_once_and_any_cache_gives_the_same(reader, tmp_path, cache):
     cfg = cfg_of(INPUT_FROM="whole", SOLVER_CACHE=cache).clone()
