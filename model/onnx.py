@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from model.card import ENTRY, decode_card
+from model.onnx_file import refuse_external_data
 from utils.threads import core_count, networks_at_once
 
 INPUT, OUTPUT = "image", "probability"
@@ -16,6 +17,7 @@ class OnnxNetwork:
     def __init__(self, path: Path):
         import onnxruntime
 
+        refuse_external_data(path)
         options = onnxruntime.SessionOptions()
         self.at_once = networks_at_once()
         options.intra_op_num_threads = core_count() // self.at_once
@@ -46,6 +48,7 @@ class OpenVinoNetwork:
                 "TEST.ENGINE is 'openvino', which is not installed; choose 'onnx', or install it with "
                 "pip install --requirement requirements-openvino.txt --constraint constraints.txt"
             ) from error
+        refuse_external_data(path)
         core = openvino.Core()
         try:
             model = core.read_model(path)

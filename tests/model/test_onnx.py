@@ -80,7 +80,7 @@ def stub_openvino(model):
         return lambda feed: {"probability": (feed["image"][:, :1] / 510).astype(np.float32)}
 
     def read_model(path):
-        if not path.is_file():
+        if path.stem != "fold0":
             raise RuntimeError("could not\nopen")
         return model
 
@@ -100,8 +100,10 @@ def test_openvino_refuses_foreign_and_missing_files_by_name(path, monkeypatch):
     monkeypatch.setitem(sys.modules, "openvino", stub_openvino(StubModel({})))
     with pytest.raises(ValueError, match=r"fold0\.onnx has format None"):
         OpenVinoNetwork(path)
-    with pytest.raises(ValueError, match=r"gone\.onnx is no readable ONNX file: could not open"):
+    with pytest.raises(ValueError, match=r"gone\.onnx is no readable ONNX file: No such file"):
         OpenVinoNetwork(path.with_name("gone.onnx"))
+    with pytest.raises(ValueError, match=r"bad\.onnx is no readable ONNX file: could not open"):
+        OpenVinoNetwork(write_mean(path.with_name("bad.onnx"), CARD))
 
 
 def test_openvino_that_is_not_installed_says_how_to_install_it(path, monkeypatch):
