@@ -1,7 +1,9 @@
 """Lazy images: `open_source(path)` gives shape, channels, pixel size, levels and `read(box, level)`."""
 
+from collections.abc import Callable
 from pathlib import Path
 
+from data.sources.dicom import open_dicom
 from data.sources.file_name import ending
 from data.sources.image import ImageSource
 from data.sources.intensity import AS_IT_IS, IntensityRule
@@ -11,7 +13,7 @@ from data.sources.vendor import ENDINGS as VENDOR_ENDINGS
 from data.sources.vendor import VendorSource
 from data.sources.volume import VOLUME_READERS, VolumeSource
 
-READERS = {
+READERS: dict[str, Callable[[Path], Source]] = {
     ".tif": TiffSource,
     ".tiff": TiffSource,
     ".png": ImageSource,
@@ -20,6 +22,7 @@ READERS = {
     ".bmp": ImageSource,
     **dict.fromkeys(VENDOR_ENDINGS, VendorSource),
     **dict.fromkeys(VOLUME_READERS, VolumeSource),
+    ".dcm": open_dicom,
 }
 
 

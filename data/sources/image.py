@@ -11,6 +11,7 @@ from data.sources.source import Source, SourceError
 
 ORIENTATION, SIDEWAYS = 0x0112, (5, 6, 7, 8)  # the EXIF tag that cameras set, and its values that swap the sides
 MODES = {"RGB": 3, "L": 1, "1": 1}
+FORMATS = ("BMP", "JPEG", "PNG")  # Pillow knows others, by content and not by ending, and runs programs for some
 
 
 class ImageSource(Source):
@@ -22,7 +23,7 @@ class ImageSource(Source):
     def __init__(self, path: Path):
         self.path = path
         try:
-            with Image.open(path) as image:
+            with Image.open(path, formats=FORMATS) as image:
                 turned = image.getexif().get(ORIENTATION, 1) in SIDEWAYS
                 self.level_shapes = ((image.width, image.height) if turned else (image.height, image.width),)
                 self._mode = _readable_mode(image.mode, path)
@@ -39,7 +40,7 @@ class ImageSource(Source):
     @cached_property
     def _pixels(self) -> np.ndarray:
         try:
-            with Image.open(self.path) as image:
+            with Image.open(self.path, formats=FORMATS) as image:
                 upright = ImageOps.exif_transpose(image)
                 pixels = np.asarray(upright if upright.mode == self._mode else upright.convert(self._mode))
         except (OSError, SyntaxError, ValueError) as error:

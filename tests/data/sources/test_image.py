@@ -147,3 +147,9 @@ def test_a_photograph_is_turned_upright_as_its_camera_says(tmp_path):
     with open_source(tmp_path / "a.png") as source:
         assert source.shape == (30, 20)
         np.testing.assert_array_equal(source.read(whole(source.shape)), np.rot90(pixels, -1))
+
+
+def test_another_kind_under_a_known_ending_is_refused(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n")
+    with pytest.raises(SourceError, match=r"a\.png cannot be read as an image"):
+        open_source(tmp_path / "a.png")
