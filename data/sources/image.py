@@ -4,12 +4,22 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from data.patches.grid import Box
 from data.sources.source import Source, SourceError
 
-ORIENTATION, SIDEWAYS = 0x0112, (5, 6, 7, 8)  # the EXIF tag that cameras set, and its values that swap the sides
+ORIENTATION = 0x0112  # the EXIF tag that cameras set, and what turns a picture upright by its value
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+SIDEWAYS = (5, 6, 7, 8)
 MODES = {"RGB": 3, "L": 1, "1": 1}
 FORMATS = ("BMP", "JPEG", "PNG")  # Pillow knows others, by content and not by ending, and runs programs for some
 
@@ -24,12 +34,15 @@ class ImageSource(Source):
         self.path = path
         try:
             with Image.open(path, formats=FORMATS) as image:
-                turned = image.getexif().get(ORIENTATION, 1) in SIDEWAYS
-                self.level_shapes = ((image.width, image.height) if turned else (image.height, image.width),)
+                self._turn = _orientation(image)
+                sides = (image.height, image.width)
+                self.level_shapes = (sides[::-1] if self._turn in SIDEWAYS else sides,)
                 self._mode = _readable_mode(image.mode, path)
         except Image.DecompressionBombError as error:
             raise SourceError(f"{path.name} is too large to decode whole; save it as a tiled TIFF ({error})") from error
-        except (UnidentifiedImageError, OSError) as error:
+        except UnidentifiedImageError as error:
+            raise SourceError(f"{path.name} cannot be read as an image: it is none of {', '.join(FORMATS)}") from error
+        except OSError as error:
             raise SourceError(f"{path.name} cannot be read as an image: {error}") from error
         self.channels = MODES.get(self._mode, 1)
 
@@ -41,11 +54,16 @@ class ImageSource(Source):
     def _pixels(self) -> np.ndarray:
         try:
             with Image.open(self.path, formats=FORMATS) as image:
-                upright = ImageOps.exif_transpose(image)
+                upright = image.transpose(TURNS[self._turn]) if self._turn in TURNS else image
                 pixels = np.asarray(upright if upright.mode == self._mode else upright.convert(self._mode))
         except (OSError, SyntaxError, ValueError) as error:
             raise SourceError(f"{self.path.name} is damaged: {error}") from error
         return pixels.reshape(*self.shape, self.channels).astype(np.uint8)
+
+
+def _orientation(image: Image.Image) -> int:
+    """How a picture is turned, without decoding it, as PNG files do to look for EXIF data behind their pixels."""
+    return Image.Image.getexif(image).get(ORIENTATION, 1)
 
 
 def _readable_mode(mode: str, path: Path) -> str:

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from data.patches.grid import Box, whole
 from data.sources import SourceError, open_source
@@ -153,3 +153,22 @@ def test_another_kind_under_a_known_ending_is_refused(tmp_path):
     (tmp_path / "a.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n")
     with pytest.raises(SourceError, match=r"a\.png cannot be read as an image"):
         open_source(tmp_path / "a.png")
+
+
+def test_opening_decodes_nothing(tmp_path):
+    Image.fromarray(noise(90, 130, 3)).save(tmp_path / "a.png")
+    (tmp_path / "a.png").write_bytes((tmp_path / "a.png").read_bytes()[:9000])
+    with open_source(tmp_path / "a.png") as source:
+        assert source.shape == (90, 130)
+        with pytest.raises(SourceError, match=r"a\.png is damaged"):
+            source.read(whole(source.shape))
+
+
+@pytest.mark.parametrize("ending", ["jpg", "png"])
+@pytest.mark.parametrize("value", range(1, 9))
+def test_every_way_to_hold_a_camera_is_turned_as_pillow_does(value, ending, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = value
+    Image.fromarray(noise(8, 24, 3)).save(tmp_path / f"a.{ending}", exif=exif)
+    with Image.open(tmp_path / f"a.{ending}") as second:
+        np.testing.assert_array_equal(read(tmp_path / f"a.{ending}"), np.asarray(ImageOps.exif_transpose(second)))
