@@ -19,11 +19,12 @@ if TYPE_CHECKING:
     from data.cases import Case
     from data.scoring import CaseScore
     from data.sources.opening import CaseReader
+    from data.stitching.case import Inference
     from data.stitching.mask_rule import MaskRule
     from data.stitching.probability_map import ProbabilityMap
     from data.writers.products import Products
     from data.writers.results import Results
-    from model.predictor import Member
+    from model.predictor import Member, Predictor
     from utils.failures import Failures
 
 log = logging.getLogger(__name__)
@@ -112,17 +113,12 @@ def predict_cases(
 ) -> Outcome:
     """Predict one case after the other; the next is opened and the last one written beside."""
     from data.patches.kept import write_kept
-    from data.patches.scale import Scale
-    from data.sources.opening import build_reader
-    from data.stitching.case import build_inference, open_cases
+    from data.stitching.case import open_cases
     from data.writers.products import build_products
-    from model.predictor import build_predictor
     from utils.progress import track
     from utils.threads import Beside
 
-    card, reader, predictor = members[0].card, build_reader(cfg), build_predictor(cfg, members)
-    by_axis = (card.reductions, card.spacings_um, card.sides)
-    inference = build_inference(cfg, Scale(card.reduction, card.spacing_um or 0.0, *by_axis))
+    reader, inference, predictor = build_path(cfg, members)
     finish = Finish(cfg, reader, rule, results, build_products(cfg), failures)
     opened_cases = open_cases(cases, reader, inference, results.root)
     with Beside() as finishing:
@@ -134,6 +130,19 @@ def predict_cases(
                 log.info("%s: predicted", case.id)
                 finishing.do(finish, case, raw)
     return finish.outcome
+
+
+def build_path(cfg: CfgNode, members: "Sequence[Member]") -> "tuple[CaseReader, Inference, Predictor]":
+    """How a file becomes the networks' input, at which scale and in which patches, and what predicts these."""
+    from data.patches.scale import Scale
+    from data.sources.opening import build_reader
+    from data.stitching.case import build_inference
+    from model.predictor import build_predictor
+
+    card = members[0].card
+    by_axis = (card.reductions, card.spacings_um, card.sides)
+    inference = build_inference(cfg, Scale(card.reduction, card.spacing_um or 0.0, *by_axis))
+    return build_reader(cfg), inference, build_predictor(cfg, members)
 
 
 @dataclass

@@ -70,6 +70,7 @@ AT_LEAST_ONE = [
     "MODEL.IN_CHANNELS",
     "TILES.TISSUE_PX",
     "TEST.OVERLAY_PX",
+    "SERVE.QUEUE",
 ]
 NOT_NEGATIVE = [
     "INPUT.CROP_SCALE",
@@ -97,6 +98,7 @@ NOT_NEGATIVE = [
     "SOLVER.CHECKPOINT_MINUTES",
 ]
 POSITIVE = ["TILES.REDUCTION", "SOLVER.LR", "SOLVER.ENCODER_LR_FACTOR", "SOLVER.PLATEAU_FACTOR"]
+POSITIVE += ["SERVE.MEGAPIXELS", "SERVE.MEGABYTES", "SERVE.UPLOAD_SECONDS"]
 FRACTIONS = [
     "SOLVER.SAMPLING_SHARE",
     "DATASETS.SPLIT_SHARE",
@@ -186,6 +188,8 @@ def _values(cfg: CfgNode) -> Iterator[str]:
         yield from (f"{key} is {get(cfg, key)}; it must be {wanted}" for key in keys if get(cfg, key) < least)
     yield from (f"{key} is {get(cfg, key)}; it must be above 0" for key in POSITIVE if not get(cfg, key) > 0)
     yield from (f"{key} is {get(cfg, key)}; it must lie in 0 to 1" for key in FRACTIONS if not 0 <= get(cfg, key) <= 1)
+    if not 0 <= cfg.SERVE.PORT < 2**16:
+        yield f"SERVE.PORT is {cfg.SERVE.PORT}; it must lie in 0 to 65535"
     if cfg.SOLVER.N_FOLDS < 2:
         yield f"SOLVER.N_FOLDS is {cfg.SOLVER.N_FOLDS}; it must be at least 2"
 

@@ -196,3 +196,12 @@ _C.TEST.WRITE = (
 _C.TEST.GIF_AXIS = 0  # axis of a volume along which the frames of its GIF follow: 0 (z), 1 (row) or 2 (column)
 _C.TEST.OBJECT_TYPE = "annotation"  # objects in QuPath: 'annotation' (to correct) or 'detection' (for very many)
 _C.TEST.SIMPLIFY = 0.0  # GeoJSON outlines may lie so many level-0 pixels off the mask's, with fewer corners; 0: exact
+
+# ---------------------------------------------------------------------------------------------------------------- serve
+_C.SERVE = Cn()
+_C.SERVE.HOST = "127.0.0.1"  # address that the web API listens on; this one is reached from the same machine alone
+_C.SERVE.PORT = 8000  # port that it listens on; 0: any free one
+_C.SERVE.MEGAPIXELS = 64.0  # largest picture, in millions of pixels, that the web API and the apps take
+_C.SERVE.MEGABYTES = 32.0  # largest request that the web API takes, in millions of bytes
+_C.SERVE.QUEUE = 8  # requests that may be in work or wait at once; more are answered with 429
+_C.SERVE.UPLOAD_SECONDS = 60.0  # time in which a request must have arrived

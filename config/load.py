@@ -109,13 +109,14 @@ def _read_file(name: str, mistakes: list[str]) -> Iterator[Entry]:
     if not isinstance(content, dict):
         mistakes.append(f"--config-file {name} must hold KEY: VALUE lines")
         return
-    yield from ((key, value, path.name) for key, value in _flatten(content))
+    yield from ((key, value, path.name) for key, value in flatten(content))
 
 
-def _flatten(content: dict, prefix: str = "") -> Iterator[tuple[str, object]]:
+def flatten(content: dict, prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Every value of the nested mappings of a YAML as (dotted key, value)."""
     for name, value in content.items():
         if isinstance(value, dict):
-            yield from _flatten(value, f"{prefix}{name}.")
+            yield from flatten(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value
 

@@ -25,6 +25,12 @@ MAY_DIFFER = {  # what changes neither weights nor results
     "TEST.MODEL_WEIGHTS_FOLDER",
     "TEST.OUTPUT_DIR",
     "TEST.TH",
+    "SERVE.HOST",
+    "SERVE.PORT",
+    "SERVE.MEGAPIXELS",
+    "SERVE.MEGABYTES",
+    "SERVE.QUEUE",
+    "SERVE.UPLOAD_SECONDS",
 }
 
 

@@ -21,6 +21,12 @@ NO_EFFECT = (
     "SOLVER.LOGGERS",
     "SOLVER.SAMPLES_EVERY",
     "SOLVER.FIND_LR",
+    "SERVE.HOST",
+    "SERVE.PORT",
+    "SERVE.MEGAPIXELS",
+    "SERVE.MEGABYTES",
+    "SERVE.QUEUE",
+    "SERVE.UPLOAD_SECONDS",
 )
 ENTRY = "card"  # the one entry of a file's metadata: of several entries the order is left to chance
 

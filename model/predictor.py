@@ -132,9 +132,13 @@ def load_members(cfg: CfgNode, folder: Path) -> list[Member]:
 
 
 def weight_files(folder: Path, engine: str) -> list[Path]:
-    """Files of a weights folder that TEST.ENGINE reads; raises ValueError for none, and for two kinds if it is auto."""
+    """Files of a weights folder that TEST.ENGINE reads, or `folder` itself if it is such a file.
+
+    Raises ValueError for none, and for two kinds if it is auto.
+    """
     suffixes = SUFFIXES.get(engine, TORCH_SUFFIXES)
-    paths = sorted(path for path in folder.glob("*") if path.suffix in suffixes)
+    found = [folder] if folder.is_file() else folder.glob("*")
+    paths = sorted(path for path in found if path.suffix in suffixes)
     onnx = [path for path in paths if path.suffix in ONNX_SUFFIXES]
     if not paths:
         hint = "; export_net.py makes them" if suffixes == ONNX_SUFFIXES else ""

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from data.sources.dicom import open_dicom
+from data.sources.dicom import is_dicom_file, open_dicom
 from data.sources.file_name import ending
 from data.sources.image import ImageSource
 from data.sources.intensity import AS_IT_IS, IntensityRule
@@ -27,13 +27,13 @@ READERS: dict[str, Callable[[Path], Source]] = {
 
 
 def open_source(path: Path, intensity: IntensityRule = AS_IT_IS) -> Source:
-    """Open an image file by its ending, or the folder of a DICOM series; raises SourceError naming what cannot be read.
+    """Open an image file by its ending, a DICOM file under any name, or the folder of a DICOM series.
 
-    `intensity` says how the values of a volume become pixels.
+    `intensity` says how the values of a volume become pixels. Raises SourceError naming what cannot be read.
     """
     if path.is_dir():
         return VolumeSource(path, intensity)
-    reader = READERS.get(ending(path))
+    reader = READERS.get(ending(path)) or (open_dicom if is_dicom_file(path) else None)
     if reader is None:
         raise SourceError(f"{path.name} is no image of a known kind; choose one of {sorted(READERS)}")
     if not path.is_file():

@@ -26,9 +26,18 @@ def is_dicom(head: bytes) -> bool:
     return head[PREAMBLE : PREAMBLE + len(MAGIC)] == MAGIC
 
 
+def is_dicom_file(path: Path) -> bool:
+    """Whether a path is a DICOM file, whatever its name."""
+    try:
+        with path.open("rb") as file:
+            return is_dicom(file.read(PREAMBLE + len(MAGIC)))
+    except OSError:
+        return False
+
+
 def open_dicom(path: Path) -> Source:
     """A DICOM file as what it is: a whole slide or a single picture."""
-    with path.open("rb") as file:
+    with naming(f"{path.name} cannot be read"), path.open("rb") as file:
         head = file.read(HEAD_BYTES)
     return DicomSource(path) if is_dicom(head) and SLIDE not in head else VendorSource(path)
 

@@ -1,0 +1,83 @@
+"""Files of pictures: which of a folder are some, how results are called, and how they are written."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from apps.segmenter import Segmentation
+
+ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".dcm")  # DICOM has many more
+OVERLAY_ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
+JPEG_QUALITY = 92
+
+
+def list_pictures(folder: Path) -> list[Path]:
+    """Pictures that lie in a folder, by ending, or DICOM by content; sorted."""
+    from data.sources.dicom import is_dicom_file
+
+    files = (path for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith("."))
+    return [path for path in files if path.suffix.lower() in ENDINGS or is_dicom_file(path)]
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Where the results of a picture go: the overlay, and beside it the mask."""
+
+    overlay: Path
+
+    @property
+    def mask(self) -> Path:
+        """A PNG whose values are class indices, 0 for background."""
+        return self.overlay.with_name(f"{self.overlay.stem}_mask.png")
+
+
+def name_outputs(pictures: Sequence[Path], folder: Path) -> list[Outputs]:
+    """Results in a folder, named like the pictures; where two would have the same name, with the ending in it."""
+    taken: set[str] = set()
+    found = []
+    for path in pictures:
+        stem = path.stem if path.suffix.lower() in ENDINGS else path.name
+        for name in (stem, path.name, *(f"{path.name}_{number}" for number in range(2, len(pictures) + 2))):
+            outputs = Outputs(folder / f"{name}.png")
+            own = {each.name.casefold() for each in (outputs.overlay, outputs.mask)}
+            if not own & taken:
+                break
+        taken |= own
+        found.append(outputs)
+    return found
+
+
+def write_outputs(outputs: Outputs, found: "Segmentation", threshold: float | None = None) -> None:
+    """Write overlay and mask of a picture at its own size, each in one step."""
+    from apps.segmenter import draw_mask
+    from data.patches.tiles import save_mask
+    from utils.atomic import atomic_path
+
+    mask = found.mask(threshold)
+    with atomic_path(outputs.mask) as draft:
+        save_mask(draft, mask)
+    with atomic_path(outputs.overlay) as draft:
+        write_picture(draft, draw_mask(found.picture, mask, found.classes))
+
+
+def write_picture(path: Path, pixels: np.ndarray) -> None:
+    """Write pixels (rows, columns, 3) uint8 in the format of the ending."""
+    from PIL import Image
+
+    from data.patches.tiles import save_image
+
+    if path.suffix.lower() == ".png":
+        save_image(path, pixels)
+    else:
+        options = {"quality": JPEG_QUALITY} if path.suffix.lower() in (".jpg", ".jpeg") else {}
+        Image.fromarray(pixels).save(path, **options)
+
+
+def same_place(one: Path, other: Path) -> bool:
+    """Whether two paths name one file or folder."""
+    return os.path.realpath(one) == os.path.realpath(other)

@@ -1,0 +1,185 @@
+"""One picture after the other through the path of test_net.py: reader, scale, patches, blending, cleaning, mask."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+import yaml
+from yacs.config import CfgNode
+
+from config import read_cfg
+from config.check import check_cfg, get
+from config.load import all_keys, flatten
+
+if TYPE_CHECKING:
+    from data.cases import Case
+    from data.sources.opening import CaseReader
+    from data.stitching.case import Inference
+    from data.stitching.mask_rule import MaskRule
+    from data.stitching.probability_map import ProbabilityMap
+    from data.stitching.sliding_window import Predict, Track
+    from model.card import ModelCard
+    from model.predictor import Member
+
+MEGA = 10**6
+# what the training run's config says of prediction, where the caller's says nothing: the threshold was tuned with it
+AS_TRAINED = ("DATASETS.LAYOUT", "DATASETS.CROP", "TEST.PATCH", "TEST.OVERLAP", "TEST.TTA", "TEST.TTA_SCALES")
+TISSUE = ("TILES.MIN_TISSUE", "TILES.TISSUE")  # and what begins like these
+
+
+class Segmentation:
+    """The prediction of one picture; another threshold costs no forward pass. Close it to remove its scratch files."""
+
+    def __init__(self, path: Path, raw: "ProbabilityMap", rule: "MaskRule", scratch: TemporaryDirectory):
+        self.path = path
+        self.raw = raw
+        self.rule = rule
+        self._scratch = scratch
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of their indices."""
+        return self.raw.frame.classes
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Rows and columns of the picture as it was read."""
+        return self.raw.frame.shape_level0
+
+    @cached_property
+    def picture(self) -> np.ndarray:
+        """The picture itself (rows, columns, 3) uint8."""
+        from data.patches.grid import whole
+        from data.sources import open_source
+
+        with open_source(self.path) as source:
+            pixels = source.read(whole(source.shape))
+        return pixels if pixels.shape[-1] == 3 else np.repeat(pixels[..., :1], 3, axis=-1)
+
+    def cleaned(self, threshold: float | None = None) -> "tuple[ProbabilityMap, MaskRule]":
+        """The map after post-processing and the rule of its mask, at the rule's own threshold or at another one."""
+        from data.stitching.postprocess import clean_case
+
+        rule = self.rule if threshold is None else replace(self.rule, threshold=threshold)
+        return clean_case(self.raw, Path(self._scratch.name) / "cleaned.zarr", rule), rule
+
+    def mask(self, threshold: float | None = None, longest_px: int = 0) -> np.ndarray:
+        """Class indices (rows, columns) uint8 at the size of the picture, or shrunk to `longest_px`."""
+        from data.patches.grid import whole
+        from data.patches.tissue import shrunk_shape
+        from data.stitching.mask import MaskView
+
+        final, rule = self.cleaned(threshold)
+        shape = shrunk_shape(self.shape, longest_px) if longest_px else self.shape
+        return MaskView(final.on_image(shape), rule.extent).read(whole(shape))
+
+    def overlay(self, threshold: float | None = None) -> np.ndarray:
+        """The picture (rows, columns, 3) uint8 with the mask's areas in the colours of the classes."""
+        return draw_mask(self.picture, self.mask(threshold), self.classes)
+
+    def close(self) -> None:
+        """Remove the scratch files."""
+        self._scratch.cleanup()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+def draw_mask(picture: np.ndarray, mask: np.ndarray, classes: Sequence[str]) -> np.ndarray:
+    """A picture (rows, columns, 3) uint8 with the areas of a mask (rows, columns); a new one."""
+    from utils.plots import class_colours, draw_areas
+
+    return draw_areas(picture, mask, list(class_colours(classes).values()))
+
+
+@dataclass(frozen=True)
+class Segmenter:
+    """Networks that are loaded once, and how pictures go through them; one of more than `most_px` pixels is refused."""
+
+    members: "Sequence[Member]"
+    reader: "CaseReader"
+    inference: "Inference"
+    predictor: "Predict"
+    rule: "MaskRule"
+    most_px: int
+
+    def __call__(self, path: Path, track: "Track | None" = None) -> Segmentation:
+        """Predict one picture; raises SourceError naming the file where it cannot be read or is too large."""
+        from data.cases import Case
+        from data.stitching.case import predict_case
+
+        case = Case(path.name, path)
+        self._refuse_large(case)
+        scratch = TemporaryDirectory(prefix="segmentation-")
+        try:
+            target = Path(scratch.name) / "probabilities.zarr"
+            raw = predict_case(case, self.reader, self.inference, self.predictor, target, track)
+        except BaseException:
+            scratch.cleanup()
+            raise
+        return Segmentation(path, raw, self.rule, scratch)
+
+    def _refuse_large(self, case: "Case") -> None:
+        """Raise TooLargeError for a picture that would take too much memory, before any pixel of it is decoded."""
+        from data.sources import SourceError, open_source
+
+        with open_source(case.image) as source:
+            if len(source.shape) != 2:
+                raise SourceError(f"{case.image.name} is no flat picture; test_net.py predicts volumes")
+            tiles = [source.tile_shape(level) for level in range(len(source.level_shapes))]
+            self._refuse_shapes(case.image, [*source.level_shapes, *tiles])
+        with self.reader.open_image(case) as image:
+            self._refuse_shapes(case.image, [self.inference.scale.shape_of(image)])
+
+    def _refuse_shapes(self, path: Path, shapes: "Sequence[tuple[int, ...]]") -> None:
+        pixels = max(map(math.prod, shapes))
+        if pixels > self.most_px:
+            most = f"{self.most_px / MEGA:g}, see SERVE.MEGAPIXELS"
+            raise TooLargeError(f"{path.name} has {pixels / MEGA:.3g} megapixels; at most {most}, are taken")
+
+
+class TooLargeError(ValueError):
+    """A picture of more pixels than are taken."""
+
+
+def build_segmenter(cfg: CfgNode) -> Segmenter:
+    """The networks of TEST.MODEL_WEIGHTS_FOLDER, which may name a single file; what does not fit is a ConfigError."""
+    from test_net import build_path, load_networks, with_card
+
+    members, rule = load_networks(cfg)
+    own = with_card(as_trained(cfg, members[0].card), members[0])
+    return Segmenter(members, *build_path(own, members), rule, round(cfg.SERVE.MEGAPIXELS * MEGA))
+
+
+def as_trained(cfg: CfgNode, card: "ModelCard") -> CfgNode:
+    """The config with what the run that made the weights said of prediction, where this one has the default."""
+    defaults = dict(all_keys(read_cfg()[0]))
+    keys = [key for key in defaults if key in AS_TRAINED or key.startswith(TISSUE)]
+    stated = dict(flatten(yaml.safe_load(card.config) or {}))
+    words = [word for key in keys if key in stated for word in (key, str(stated[key]))]
+    trained, _ = read_cfg(options=words)
+    cfg = cfg.clone()
+    cfg.defrost()
+    for key in keys:
+        group, name = key.split(".")
+        if get(cfg, key) == defaults[key]:
+            cfg[group][name] = get(trained, key)
+    cfg.freeze()
+    return cfg
+
+
+def load_app_cfg(model: Path, threshold: float, config_file: str = "", options: Sequence[str] = ()) -> CfgNode:
+    """The config of a program with flags of its own: weights (a file or a folder) and a threshold, 0 for the tuned."""
+    words = [*options, "TEST.MODEL_WEIGHTS_FOLDER", str(model), "TEST.TH", str(threshold)]
+    cfg, mistakes = read_cfg(config_file, words)
+    check_cfg(cfg, [], mistakes if model.exists() else [*mistakes, f"there are no weights at {str(model)!r}"])
+    return cfg
