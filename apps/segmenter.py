@@ -160,6 +160,15 @@ def build_segmenter(cfg: CfgNode) -> Segmenter:
     return Segmenter(members, *build_path(own, members), rule, round(cfg.SERVE.MEGAPIXELS * MEGA))
 
 
+def build_plain_segmenter(cfg: CfgNode, member: "Member") -> Segmenter:
+    """A segmenter of one network, whether its threshold is known or not; that of its masks is 0.5."""
+    from data.stitching.mask_rule import MaskRule
+    from test_net import build_path, with_card
+
+    own = with_card(as_trained(cfg, member.card), member)
+    return Segmenter([member], *build_path(own, [member]), MaskRule(0.5), round(cfg.SERVE.MEGAPIXELS * MEGA))
+
+
 def as_trained(cfg: CfgNode, card: "ModelCard") -> CfgNode:
     """The config with what the run that made the weights said of prediction, where this one has the default."""
     defaults = dict(all_keys(read_cfg()[0]))

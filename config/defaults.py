@@ -174,6 +174,7 @@ _C.TEST.OVERLAP_SHARE = 0.5  # share of a side that neighbours of these have in 
 _C.TEST.BLEND = "linear"  # weight of a pixel within its patch: 'linear' slopes in the overlap, or 'gaussian'
 _C.TEST.BATCH_SIZE = 1  # patches of equal size a forward pass at most; on a GPU 4 or more fill it better
 _C.TEST.ENGINE = "auto"  # 'torch', 'bf16', 'fp16', 'compile', 'onnx' or 'openvino'; 'auto': as weights and machine suit
+_C.TEST.EXPORT_FOLDER = ""  # export_net.py: pictures on which ONNX files are compared with torch, too; empty: none
 _C.TEST.TTA = "none"  # average over 'none', 'flips' (4 forwards) or 'dihedral' (flips and quarter turns, 8)
 _C.TEST.TTA_SCALES = [1.0]  # average over patches resampled by these factors, [1.0, 0.8, 1.25]; each costs its area
 _C.TEST.MIN_OBJECT = 0  # remove objects of fewer pixels of the network's image; 0: as the weights say, else keep all
