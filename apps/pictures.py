@@ -14,6 +14,24 @@ if TYPE_CHECKING:
 ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".dcm")  # DICOM has many more
 OVERLAY_ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 JPEG_QUALITY = 92
+BEGINNINGS = {
+    b"\x89PNG\r\n\x1a\n": ".png",
+    b"\xff\xd8\xff": ".jpg",
+    b"BM": ".bmp",
+    b"II*\0": ".tif",
+    b"MM\0*": ".tif",
+    b"II+\0": ".tif",  # BigTIFF
+    b"MM\0+": ".tif",
+}
+
+
+def kind_of(content: bytes) -> str | None:
+    """The ending that a picture's file should have, by its first bytes; None for what is no picture."""
+    from data.sources.dicom import is_dicom
+
+    if is_dicom(content):
+        return ".dcm"
+    return next((ending for beginning, ending in BEGINNINGS.items() if content.startswith(beginning)), None)
 
 
 def list_pictures(folder: Path) -> list[Path]:
