@@ -301,25 +301,18 @@ def predict_out_of_fold(
     cfg: CfgNode, run: Path, cases: "Sequence[Case]", fold_of: dict[str, int], failures: "Failures"
 ) -> "dict[str, ProbabilityMap]":
     """Probability maps of whole cases, by id, each by the fold that did not see it; a map that is there is kept."""
-    from data.patches.kept import write_kept
     from data.patches.scale import build_scale
     from data.sources.opening import build_reader
-    from data.stitching.case import build_inference, open_cases
-    from data.stitching.probability_map import open_map
+    from data.stitching.case import build_inference
+    from data.writers.maps import predict_maps
     from data.writers.results import Results
-    from utils.progress import track
 
     reader, inference, results = build_reader(cfg), build_inference(cfg, build_scale(cfg)), Results(run)
-    there = [case.id for case in cases if results.probabilities(case.id).exists()]
-    maps = {case_id: open_map(results.probabilities(case_id)) for case_id in there}
-    for fold in sorted({fold_of[case.id] for case in cases if case.id not in maps}):
-        predictor = load_predictor(cfg, run, fold)
-        own = [case for case in cases if fold_of[case.id] == fold and case.id not in maps]
-        opened_cases = open_cases(own, reader, inference, run)
-        for case, opening in track(opened_cases, f"fold {fold} cases", len(own)):
-            with failures.guard(case.id, case.image.name), opening() as opened:
-                maps[case.id] = opened.predict(predictor, results.probabilities(case.id), track)
-                write_kept(results.tissue(case.id), opened.tissue, opened.plan, opened.plan.shape)
+    maps: dict[str, ProbabilityMap] = {}
+    for fold in sorted({fold_of[case.id] for case in cases}):
+        own = [case for case in cases if fold_of[case.id] == fold]
+        load, title = partial(load_predictor, cfg, run, fold), f"fold {fold} cases"
+        maps |= predict_maps(own, reader, inference, load, results, failures, title)
     return maps
 
 
