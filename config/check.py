@@ -50,6 +50,7 @@ CHOICES: dict[str, list] = {
         "tversky",
     ],
 }
+SOFT_LOSSES = ["bce", "bce_dice", "dice_coef_loss", "loss_focal_corrected", "tversky"]  # of targets from 0 to 1, too
 CHOICES_OF_LISTS = {
     "SOLVER.TUNE": ["classes", "low", "objects", "holes"],
     "SOLVER.LOGGERS": ["tensorboard", "wandb", "mlflow"],

@@ -114,7 +114,11 @@ def supervised_loss(loss: Loss, inner: int, deep_weight: float, any_weight: floa
 
 
 def has_any(targets: Tensor) -> Tensor:
-    """Whether a patch holds a class: (N, K, *) to (N, K, 1), 0 or 1; IGNORE where only ignored pixels could."""
+    """Whether a patch holds a class: (N, K, *) to (N, K, 1), 0 or 1; IGNORE where only ignored pixels could.
+
+    Of soft targets, the highest probability.
+    """
     pixels = targets.as_subclass(Tensor).flatten(2)
-    found, unknown = (pixels == 1).any(2, keepdim=True), (pixels == IGNORE).any(2, keepdim=True)
-    return found.to(pixels.dtype).masked_fill(unknown & ~found, IGNORE)
+    ignored = pixels == IGNORE
+    found = pixels.masked_fill(ignored, 0).amax(2, keepdim=True)
+    return found.masked_fill(ignored.any(2, keepdim=True) & (found < 1), IGNORE)

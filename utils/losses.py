@@ -1,7 +1,8 @@
 """Losses by name for masks of any number of classes and axes: logits in, targets of 0 and 1, one ignore value.
 
 Every loss is a function of logits (N, K, *) and targets (N, K, *), 0 or 1 in any dtype and 255 where a pixel counts for
-nothing, and gives the mean over the K channels as a float32 scalar. Lists of pixels below are (N, K, P).
+nothing, and gives the mean over the K channels as a float32 scalar. Those that SOFT_LOSSES of config/check.py names take
+floating targets between 0 and 1 as well: probabilities. Lists of pixels below are (N, K, P).
 """
 
 from collections.abc import Callable, Sequence
@@ -19,11 +20,15 @@ POOL = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}  # by spatial axes
 
 
 class Pixels(NamedTuple):
-    """Pixels as lists (N, K, P): logits (0 where ignored), truth as 0 or 1 (0 where ignored), and which count."""
+    """Pixels as lists (N, K, P): logits (0 where ignored), truth as 0 to 1 (0 where ignored), and which count.
+
+    `may_be_soft` says whether a truth can lie between 0 and 1.
+    """
 
     logits: Tensor
     truth: Tensor
     valid: Tensor
+    may_be_soft: bool = False
 
 
 def build_loss(cfg: CfgNode) -> Loss:
@@ -52,7 +57,7 @@ def weighted_sum(parts: Sequence[tuple[Loss, float]]) -> Loss:
 def bce(logits: Tensor, targets: Tensor) -> Tensor:
     """Binary cross-entropy, the mean over pixels."""
     pixels = _pixels(logits, targets)
-    return _pixel_mean(F.softplus(_wrongness(pixels)), pixels.valid)
+    return _pixel_mean(_expected(pixels, lambda wrongness, _: F.softplus(wrongness)), pixels.valid)
 
 
 def boundary_bce(logits: Tensor, targets: Tensor, reach_px: int = 2, edge_weight: float = 5.0) -> Tensor:
@@ -74,16 +79,23 @@ def loss_focal_corrected(logits: Tensor, targets: Tensor, alpha: float = 0.25, g
     `alpha` weighs foreground, 1 - `alpha` background; `gamma` plays down pixels that are right already.
     """
     pixels = _pixels(logits, targets)
-    wrongness = _wrongness(pixels)
-    weights = alpha * pixels.truth + (1 - alpha) * (1 - pixels.truth)
-    return _pixel_mean(weights * torch.sigmoid(wrongness) ** gamma * F.softplus(wrongness), pixels.valid)
+
+    def cost(wrongness: Tensor, truth: Tensor) -> Tensor:
+        weights = alpha * truth + (1 - alpha) * (1 - truth)
+        return weights * torch.sigmoid(wrongness) ** gamma * F.softplus(wrongness)
+
+    return _pixel_mean(_expected(pixels, cost), pixels.valid)
 
 
 def dice_coef_loss(logits: Tensor, targets: Tensor, smooth: float = 1.0) -> Tensor:
-    """1 - (2 |P T| + smooth) / (|P| + |T| + smooth), P the sigmoid of the logits, summed over the whole batch."""
+    """1 - (2 |P T| + smooth) / (|P| + |T| + smooth), P the sigmoid of the logits, summed over the whole batch.
+
+    What P and T share of a pixel is the lesser of both: p * t where t is 0 or 1, and best at p = t elsewhere, where the
+    product is best at p = 1 (Wang et al., 2023, Dice semimetric losses).
+    """
     pixels = _pixels(logits, targets)
     probabilities = torch.sigmoid(pixels.logits) * pixels.valid
-    both = (probabilities * pixels.truth).sum((0, 2))
+    both = torch.minimum(probabilities, pixels.truth).sum((0, 2))
     dice = (2 * both + smooth) / (probabilities.sum((0, 2)) + pixels.truth.sum((0, 2)) + smooth)
     return _mean_of(1 - dice, pixels.valid.any(2).any(0))
 
@@ -95,7 +107,7 @@ def tversky(logits: Tensor, targets: Tensor, alpha: float = 0.3, beta: float = 0
     """
     pixels = _pixels(logits, targets)
     probabilities = torch.sigmoid(pixels.logits) * pixels.valid
-    both = (probabilities * pixels.truth).sum((0, 2))
+    both = torch.minimum(probabilities, pixels.truth).sum((0, 2))
     false, missed = probabilities.sum((0, 2)) - both, pixels.truth.sum((0, 2)) - both
     index = (both + smooth) / (both + alpha * false + beta * missed + smooth)
     return _mean_of(1 - index, pixels.valid.any(2).any(0))
@@ -153,9 +165,9 @@ def _pixels(logits: Tensor, targets: Tensor) -> Pixels:
     # a plain tensor: fastai's subclasses refuse to be mixed
     logits, targets = logits.as_subclass(Tensor).flatten(2), targets.as_subclass(Tensor).flatten(2)
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    valid = targets != IGNORE
+    valid, may_be_soft = targets != IGNORE, targets.is_floating_point()
     # masked before anything is computed: not even a nan of an ignored pixel gets through
-    return Pixels(logits.masked_fill(~valid, 0), targets.to(logits.dtype).masked_fill(~valid, 0), valid)
+    return Pixels(logits.masked_fill(~valid, 0), targets.to(logits.dtype).masked_fill(~valid, 0), valid, may_be_soft)
 
 
 def _near_boundary(targets: Tensor, reach_px: int) -> Tensor:
@@ -173,6 +185,14 @@ def _wrongness(pixels: Pixels) -> Tensor:
     return pixels.logits * (1 - 2 * pixels.truth)
 
 
+def _expected(pixels: Pixels, cost: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """Cost (wrongness, truth) of each pixel; of a soft one the mean over what it may be, each as probable as it says."""
+    if not pixels.may_be_soft:
+        return cost(_wrongness(pixels), pixels.truth)
+    true, false = torch.ones_like(pixels.truth), torch.zeros_like(pixels.truth)
+    return pixels.truth * cost(-pixels.logits, true) + (1 - pixels.truth) * cost(pixels.logits, false)
+
+
 def _pixel_mean(values: Tensor, valid: Tensor) -> Tensor:
     counts = valid.sum((0, 2))
     return _mean_of((values * valid).sum((0, 2)) / counts.clamp(min=1), counts > 0)
@@ -186,7 +206,7 @@ def _mean_of(values: Tensor, present: Tensor) -> Tensor:
 def _sorted_errors(pixels: Pixels, per_image: bool) -> tuple[Tensor, Tensor, Tensor]:
     """Hinge errors, largest first, with truth and valid (both bool) in that order."""
     if not per_image:
-        pixels = Pixels(*(part.transpose(0, 1).flatten(1) for part in pixels))
+        pixels = Pixels(*(part.transpose(0, 1).flatten(1) for part in pixels[:3]))
     margins, order = (1 + _wrongness(pixels)).sort(dim=-1, descending=True)
     return F.relu(margins), (pixels.truth > 0).gather(-1, order), pixels.valid.gather(-1, order)
 

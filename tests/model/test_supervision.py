@@ -85,6 +85,11 @@ def test_a_patch_holds_a_class_or_not_or_is_not_known():
     assert has_any(targets).tolist() == [[[0], [1], [IGNORE], [1]]]
 
 
+def test_a_patch_of_soft_targets_holds_a_class_as_probably_as_its_highest_pixel():
+    targets = torch.tensor([[[0.25, 0.5], [IGNORE, 0.5]]])
+    assert has_any(targets).tolist() == [[[0.5], [IGNORE]]]
+
+
 def test_weights_are_kept_without_the_heads_and_averages_too(tmp_path):
     torch.manual_seed(0)
     cfg = config("Unet", "SOLVER.EPOCHS", "2", "SOLVER.EMA", "0.5")

@@ -7,6 +7,7 @@ from torch import Tensor
 from torchvision.ops import sigmoid_focal_loss
 
 from config import load_cfg
+from config.check import SOFT_LOSSES
 from utils.losses import (
     IGNORE,
     LOSSES,
@@ -352,6 +353,50 @@ def test_fastai_tensors_give_a_plain_scalar(loss) -> None:
 def test_shapes_that_would_broadcast_are_refused(loss) -> None:
     with pytest.raises(ValueError, match=r"logits are \(2, 1, 4, 4\) and targets \(2, 4, 4\)"):
         loss(torch.zeros(2, 1, 4, 4), torch.zeros(2, 4, 4))
+
+
+# -------------------------------------------------------------------------------------------------- soft targets
+
+
+def test_bce_of_a_soft_target_is_the_cross_entropy_of_both_probabilities() -> None:
+    assert bce(row(0, math.log(3)), row(0.25, 0.5)).item() == pytest.approx(
+        (math.log(2) - (0.5 * math.log(0.75) + 0.5 * math.log(0.25))) / 2
+    )
+    logits, _ = random_batch()
+    targets = torch.rand(logits.shape, generator=torch.Generator().manual_seed(5))
+    assert bce(logits, targets).item() == pytest.approx(F.binary_cross_entropy_with_logits(logits, targets).item())
+
+
+def test_focal_loss_of_a_soft_target_is_the_mean_over_what_it_may_be() -> None:
+    # p = 1/2: foreground costs 0.25 * 0.25 ln 2 with a chance of 1/4, background 0.75 * 0.25 ln 2 with 3/4
+    expected = (0.25 * 0.25 + 0.75 * 0.75) * 0.25 * math.log(2)
+    assert loss_focal_corrected(row(0), row(0.25)).item() == pytest.approx(expected)
+
+
+def test_dice_and_tversky_share_the_lesser_of_prediction_and_soft_target() -> None:
+    # p = (1/2, 1/2), t = (1/4, 3/4): both (1/4, 1/2), false 1/4, missed 1/4
+    logits, targets = row(0, 0), row(0.25, 0.75)
+    assert dice_coef_loss(logits, targets).item() == pytest.approx(1 - (2 * 0.75 + 1) / (1 + 1 + 1))
+    index = (0.75 + 1) / (0.75 + 0.3 * 0.25 + 0.7 * 0.25 + 1)
+    assert tversky(logits, targets).item() == pytest.approx(1 - index)
+
+
+@pytest.mark.parametrize("name", [name for name in SOFT_LOSSES if "focal" not in name])  # focal loss is not proper
+def test_the_optimum_is_the_soft_target(name) -> None:
+    targets = torch.tensor([[[0.1, 0.3, 0.5, 0.8, 1.0, IGNORE]]])
+    at_target = torch.logit(targets.clamp(1e-6, 1 - 1e-6))
+    best = LOSSES[name](at_target, targets)
+    for step in (-0.3, 0.3):
+        for place in range(5):
+            moved = at_target.clone()
+            moved[..., place] += step
+            assert LOSSES[name](moved, targets) >= best - 1e-6
+
+
+def test_ignored_pixels_of_soft_targets_do_not_count() -> None:
+    for name in SOFT_LOSSES:
+        kept, more = LOSSES[name](row(0.5), row(0.25)), LOSSES[name](row(0.5, 7), row(0.25, IGNORE))
+        assert more.item() == pytest.approx(kept.item())
 
 
 def test_every_name_builds_its_loss() -> None:
