@@ -15,6 +15,7 @@ from data.cases import Case
 from data.patches.cutmix import draw_box, paste
 from data.patches.grid import Box, Grid, whole
 from data.patches.scale import Scale
+from data.patches.soft import as_fractions, soft_target
 from data.patches.statistics import PixelStatistics
 from data.patches.tiles import load_image, load_mask, padded_mask
 from data.sources.kept_open import KeptOpen
@@ -160,7 +161,8 @@ class PatchDataset:
     With the probability `cutmix` a sample gets a box of another one, augmented like it, with the labels there. Image
     (C, *) float32; target (K, *) uint8, one channel a class with 0, 1 and IGNORE. What an epoch draws depends on seed,
     epoch and place alone, so that any number of workers gives the same. Without `sampling` it draws each sample once.
-    `read` gives image and class indices of a sample; a crop of it may depend on the numbers of the draw.
+    `read` gives image and class indices of a sample; a crop of it may depend on the numbers of the draw. If `soft`,
+    masks may be fractions of the classes, and targets are float32, 0 to 1 and IGNORE.
     """
 
     def __init__(
@@ -174,6 +176,7 @@ class PatchDataset:
         cutmix: float = 0.0,
         sampling: Order | None = None,
         read: Read = read_whole,
+        soft: bool = False,
     ):
         self.samples = samples
         self.mean = np.asarray(mean, np.float32)
@@ -184,6 +187,7 @@ class PatchDataset:
         self.cutmix = cutmix
         self.sampling = sampling
         self.read = read
+        self.soft = soft
         self.epoch = 0
 
     @property
@@ -201,19 +205,19 @@ class PatchDataset:
         image, mask = self._pair(place, [self.seed, self.epoch, place])
         if self.cutmix:
             image, mask = self._mixed((image, mask), [self.seed, self.epoch, place, CUTMIX])
-        return self._image_tensor(image), one_hot(mask, self.classes)
+        return self._image_tensor(image), soft_target(mask) if self.soft else one_hot(mask, self.classes)
 
     def _pair(self, place: int, draw: list[int]) -> tuple[np.ndarray, np.ndarray]:
         image, mask = self.read(self.samples[place % len(self.samples)], draw)
         if self.transform:
             image, mask = self.transform(image, mask, int(np.random.SeedSequence(draw).generate_state(1)[0]))
-        return image, mask
+        return image, as_fractions(mask, self.classes, image.ndim - 1) if self.soft else mask
 
     def _mixed(self, pair: tuple[np.ndarray, np.ndarray], draw: list[int]) -> tuple[np.ndarray, np.ndarray]:
         chance = np.random.default_rng(draw)
         if chance.random() >= self.cutmix:
             return pair
-        box = draw_box(pair[1].shape, chance)
+        box = draw_box(pair[0].shape[:-1], chance)
         return paste(pair, self._pair(int(chance.integers(len(self.samples))), draw), box)
 
     def _image_tensor(self, image: np.ndarray) -> torch.Tensor:

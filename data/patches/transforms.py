@@ -58,7 +58,8 @@ def build_transform(cfg: CfgNode) -> Transform:
         pipeline.set_random_state(np.random.default_rng(seed), random.Random(seed))
         changed = pipeline(image=image, mask=mask)
         pixels = changed["image"]
-        return pixels[..., None] if pixels.ndim == 2 else pixels, changed["mask"]
+        warped = changed["mask"].reshape(*pixels.shape[:2], *mask.shape[2:])  # a single channel may have got lost
+        return pixels[..., None] if pixels.ndim == 2 else pixels, warped
 
     return transform
 
