@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from model.predictor import Predictor
     from utils.failures import Failures
     from utils.loggers.opening import Loggers
-    from utils.report import Pictures
 
 log = logging.getLogger(__name__)
 
@@ -360,6 +359,7 @@ def report(
     from data.stitching.postprocess import clean_case
     from data.writers.folds import score_folds, write_fold_scores
     from data.writers.results import Results, evaluate_case, write_results_report, write_scores
+    from data.writers.training import training_pictures
     from data.writers.tuning import write_tuning
 
     reader, results, scores = build_reader(cfg), Results(run), []
@@ -377,15 +377,6 @@ def report(
     page = write_results_report(results, title, ids, scores, reader.classes, rules.kept, failed, config, more)
     log.info("report %s", page)
     return pooled_confusion(scores).dice
-
-
-def training_pictures(run: Path) -> "list[Pictures]":
-    """What the report shows of the training."""
-    from utils.report import Pictures
-
-    plots = [("Loss and Dice by epoch", run / "history.png"), ("Dice against threshold", run / "dice_threshold.png")]
-    samples = [(path.stem.replace("_", " "), path) for path in sorted(run.glob("samples_fold*.png"))]
-    return [Pictures("Training", plots), Pictures("Validation patches", samples)]
 
 
 if __name__ == "__main__":
