@@ -6,7 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from yacs.config import CfgNode
 
 from config import ConfigError, config_mistakes, parse_args, read_cfg
-from config.check import check_cfg, label_options, learns_from_tiles
+from config.check import check_cfg, label_options, learns_from_tiles, pseudo_options
 from config.load import all_keys
 from config.resume import STATES, choose_run
 from config.run import ALL_GOOD, SOME_FAILED, exit_code, print_result, script, start_log, start_run
@@ -56,7 +56,7 @@ def main(argv: Sequence[str]) -> int:
     cfg, mistakes = read_cfg(args.config_file, args.options)
     tiles = ["DATASETS.TRAIN_FOLDER"] * learns_from_tiles(cfg)
     paths = ["DATASETS.WSI_FOLDER", "DATASETS.ID_CSV", "DATASETS.FOLDS_CSV", *tiles, *label_options(cfg)]
-    check_cfg(cfg, paths, mistakes)
+    check_cfg(cfg, [*paths, *pseudo_options(cfg)], mistakes)
     with config_mistakes():
         check_ranks(cfg.SOLVER.BATCH_SIZE, cfg.SOLVER.FIND_LR)
     with ranks():
@@ -91,9 +91,6 @@ def prepare(cfg: CfgNode, failures: "Failures") -> Material | None:
     from utils.fastai_import import import_fastai
 
     import_fastai()
-    from data.cases import list_cases
-    from data.manifest import build_training_manifest
-    from data.patches.build import NothingToLearnError, build_folds, build_training_set
     from model.custom_models import build_model, check_network
     from model.torch_network import choose_engine
     from utils.loggers.opening import check_loggers
@@ -103,18 +100,31 @@ def prepare(cfg: CfgNode, failures: "Failures") -> Material | None:
         # a wrong name, file or size is found before anything slow
         check_network(build_model(cfg), cfg.MODEL.IN_CHANNELS, cfg.INPUT.SIZE_TRAIN)
         choose_engine(cfg.TEST.ENGINE)
-        table = list_cases(cfg)
-        for problem in table.problems:
-            failures.add(problem)
-        try:
-            data = build_training_set(cfg, table.cases, failures)
-        except NothingToLearnError as error:
-            if not failures.ids:
-                raise
-            log.error("%s", error)
-            return None
-        cases = [case for case in table.cases if case.id in data.case_ids]
-        return Material(cases, data, build_folds(cfg, cases, data), build_training_manifest(cfg, cases, failures))
+        return gather(cfg, failures)
+
+
+def gather(cfg: CfgNode, failures: "Failures") -> Material | None:
+    """The cases and what they offer to learn from, or None if all failed; raises ValueError for what cannot work."""
+    from data.cases import list_cases
+    from data.manifest import build_training_manifest
+    from data.patches.build import NothingToLearnError, build_folds, build_training_set
+    from data.pseudo_labels import build_pseudo_labels
+
+    table = list_cases(cfg)
+    for problem in table.problems:
+        failures.add(problem)
+    try:
+        data = build_training_set(cfg, table.cases, failures)
+    except NothingToLearnError as error:
+        if not failures.ids:
+            raise
+        log.error("%s", error)
+        return None
+    cases = [case for case in table.cases if case.id in data.case_ids]
+    fold_of = build_folds(cfg, cases, data)
+    pseudo = build_pseudo_labels(cfg, cases, fold_of, failures)
+    files = build_training_manifest(cfg, cases, failures, pseudo.cases, pseudo.folders)
+    return Material(cases, replace(data, pseudo=pseudo.samples), fold_of, files)
 
 
 def train(cfg: CfgNode, run: Path, material: Material, earlier: Path | None, failures: "Failures") -> int:

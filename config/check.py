@@ -28,6 +28,7 @@ CHOICES: dict[str, list] = {
     "MODEL.AXES": [2, 3],
     "AUGMENTATION.SET": ["", *AUGMENTATION_SETS],
     "AUGMENTATION.STAINS": ["he", "pas"],
+    "SOLVER.PSEUDO": ["hard", "soft"],
     "SOLVER.CACHE": ["none", "memory", "disk"],
     "SOLVER.KEEP": ["best", "last"],
     "TEST.ENGINE": ["auto", "torch", "bf16", "fp16", "compile", "onnx", "openvino"],
@@ -104,6 +105,8 @@ FRACTIONS = [
     "SOLVER.SAMPLING_SHARE",
     "DATASETS.SPLIT_SHARE",
     "INPUT.POSITIVE_SHARE",
+    "SOLVER.PSEUDO_SHARE",
+    "SOLVER.PSEUDO_MARGIN",
     "TILES.MIN_TISSUE",
     "TEST.TH",
     "TEST.TH_LOW",
@@ -163,6 +166,11 @@ def label_options(cfg: CfgNode) -> list[str]:
     if cfg.DATASETS.LAYOUT != "slides":
         return ["DATASETS.LABELS_COCO"] * bool(cfg.DATASETS.LABELS_COCO)
     return [key for key in LABEL_FILES if get(cfg, key)] or ["DATASETS.LABELS_CSV"]
+
+
+def pseudo_options(cfg: CfgNode) -> list[str]:
+    """The options that name unlabelled images and their pseudo-labels, if these are learnt from."""
+    return ["DATASETS.UNLABELLED_FOLDER", "DATASETS.PSEUDO_LABELS"] * bool(cfg.DATASETS.PSEUDO_LABELS)
 
 
 def learns_from_tiles(cfg: CfgNode) -> bool:
@@ -258,6 +266,7 @@ def _lists(cfg: CfgNode) -> Iterator[str]:
 def _training(cfg: CfgNode) -> Iterator[str]:
     data = cfg.DATASETS
     yield from _loss_parts(cfg.SOLVER.LOSS_PARTS)
+    yield from _pseudo_labels(cfg)
     yield from _optimisation(cfg.SOLVER)
     if cfg.SOLVER.DEEP_SUPERVISION and cfg.MODEL.ARCHITECTURE not in WITH_INNER_MASKS:
         yield f"SOLVER.DEEP_SUPERVISION is set; it needs MODEL.ARCHITECTURE to be one of {WITH_INNER_MASKS}"
@@ -272,6 +281,16 @@ def _training(cfg: CfgNode) -> Iterator[str]:
     folds = len(data.FOLD_GROUPS) or cfg.SOLVER.N_FOLDS
     if not data.FOLDS_CSV and not all(fold in range(folds) for fold in cfg.SOLVER.FOLDS):
         yield f"SOLVER.FOLDS is {cfg.SOLVER.FOLDS}; folds run from 0 to {folds - 1}"
+
+
+def _pseudo_labels(cfg: CfgNode) -> Iterator[str]:
+    solver = cfg.SOLVER
+    if cfg.DATASETS.UNLABELLED_FOLDER and cfg.MODEL.AXES != 2:
+        yield f"DATASETS.UNLABELLED_FOLDER is set; pseudo-labels are for MODEL.AXES 2, not {cfg.MODEL.AXES}"
+    named = [part[0] for part in solver.LOSS_PARTS if isinstance(part, list)] or [solver.LOSS_FUNCTION_NAME]
+    hard = [name for name in named if name not in SOFT_LOSSES]
+    if cfg.DATASETS.PSEUDO_LABELS and solver.PSEUDO == "soft" and hard:
+        yield f"SOLVER.PSEUDO is 'soft', which {hard} cannot learn from; choose from {SOFT_LOSSES}, or set 'hard'"
 
 
 def _optimisation(solver: CfgNode) -> Iterator[str]:

@@ -21,7 +21,11 @@ _C.DATASETS.LABELS_COCO = ""  # COCO JSON with the labels of all images, used in
 _C.DATASETS.IMAGES = "images/{name}.*"  # pairs: pattern of the images; {name} and, if there, {group} make the id
 _C.DATASETS.MASKS = "masks/{name}.*"  # pairs, series: pattern of the masks
 _C.DATASETS.SPLIT_SHARE = 0.8  # decathlon, series: share to learn from, drawn with SEED; the rest validates; 0: folds
-_C.DATASETS.ID_CSV = ""  # ids to use; may have columns group, split (train, valid, test), spacing_um; empty: all found
+_C.DATASETS.ID_CSV = (
+    ""  # ids to use, with columns group, split (train, valid, test, unlabelled), spacing_um; empty: all
+)
+_C.DATASETS.UNLABELLED_FOLDER = ""  # images without labels, laid out as LAYOUT says, to learn from by PSEUDO_LABELS
+_C.DATASETS.PSEUDO_LABELS = ""  # folder that apps/pseudo_labels.py made of them; each fold learns from its own part
 _C.DATASETS.GROUP_BY = (
     "group"  # column of ID_CSV whose equal values share a fold (patient, video); 'id': each case alone
 )
@@ -124,6 +128,9 @@ _C.SOLVER.SAMPLING = (
     # crops of volumes: 'uniform', 'posneg' (about foreground), 'label' (about each class) or 'weighted' (by content)
 )
 _C.SOLVER.SAMPLING_SHARE = 0.5  # share of every batch that SAMPLING rules; the rest: background, or of all alike
+_C.SOLVER.PSEUDO = "hard"  # target of pseudo-labels: 'hard' (the weights' threshold) or 'soft' (the probability)
+_C.SOLVER.PSEUDO_MARGIN = 0.1  # hard: pixels whose probability lies within this of the threshold are ignored
+_C.SOLVER.PSEUDO_SHARE = 0.5  # share of an epoch that has pseudo-labels, which grows no longer by it
 _C.SOLVER.BATCH_SIZE = 8  # tiles a step
 _C.SOLVER.NUM_WORKERS = 2  # processes that load and augment tiles; 0: none besides the main one
 _C.SOLVER.CACHE = "none"  # decode every patch in each epoch ('none'), or once: 'memory', or a 'disk' file in OUTPUT_DIR

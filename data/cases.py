@@ -23,20 +23,22 @@ if TYPE_CHECKING:
 
 SLIDE_ENDINGS = (".tif", ".tiff", *ENDINGS)
 LOOSE_DICOM = "lies loose; put the DICOM files of a slide into a folder of their own, whose name is the id"
-SPLITS = ["train", "valid", "test"]
+UNLABELLED = "unlabelled"
+SPLITS = ["train", "valid", "test", UNLABELLED]
 NO_IMAGE = "has no image of this id beside it"  # a table for training may serve to test a few of its slides
 
 
 def list_cases(cfg: CfgNode) -> CaseTable:
-    """Cases to learn from and to validate; one without labels is a problem, one of the split 'test' is left out.
+    """Cases to learn from and to validate; one without labels is a problem.
 
-    Raises ValueError for an unknown split, and for a group with cases in several splits.
+    Those of the splits 'test' and 'unlabelled' are left out. Raises ValueError for an unknown split, and for a group
+    with cases in several splits.
     """
     labels_csv = "" if cfg.DATASETS.LABELS_FOLDER or cfg.DATASETS.LABELS_COCO else cfg.DATASETS.LABELS_CSV
     table = LAYOUTS[cfg.DATASETS.LAYOUT](cfg, Path(cfg.DATASETS.WSI_FOLDER), labels_csv)
     if cfg.DATASETS.ID_CSV:
         _check_splits(Path(cfg.DATASETS.ID_CSV), cfg.DATASETS.GROUP_BY, table.cases)
-    table = _join_ids(cfg, table, lambda split: split != "test")
+    table = _join_ids(cfg, table, lambda split: split not in ("test", UNLABELLED))
     _refuse_nothing(table, Path(cfg.DATASETS.WSI_FOLDER))
     unlabelled = [case for case in table.cases if case.labels is None]
     table.problems += [Failure(case.id, case.image.name, "has no labels") for case in unlabelled]
@@ -56,6 +58,26 @@ def list_test_cases(cfg: CfgNode) -> CaseTable:
     elif cfg.DATASETS.ID_CSV:
         table = _join_spacings(table, Path(cfg.DATASETS.ID_CSV))
     _refuse_nothing(table, Path(cfg.TEST.WSI_FOLDER))
+    return table
+
+
+def list_unlabelled_cases(cfg: CfgNode) -> CaseTable:
+    """Cases of DATASETS.UNLABELLED_FOLDER, without labels: all, or where DATASETS.ID_CSV has the split, those rows.
+
+    Raises ValueError for an id that this table has in another split.
+    """
+    bare, folder = cfg.clone(), Path(cfg.DATASETS.UNLABELLED_FOLDER)
+    bare.defrost()
+    bare.DATASETS.LABELS_FOLDER = bare.DATASETS.LABELS_COCO = bare.DATASETS.MASKS = ""
+    table = LAYOUTS[bare.DATASETS.LAYOUT](bare, folder, "")
+    if has_split(bare.DATASETS.ID_CSV, UNLABELLED):
+        table = _join_ids(bare, table, lambda split: split == UNLABELLED)
+    elif bare.DATASETS.ID_CSV:
+        rows = set(read_table(Path(bare.DATASETS.ID_CSV), ["id"])["id"])
+        named = [case.id for case in table.cases if case.id in rows]
+        if named:
+            raise ValueError(f"{bare.DATASETS.ID_CSV} names {named[:8]} of {folder}; give these the split 'unlabelled'")
+    _refuse_nothing(table, folder)
     return table
 
 
@@ -238,7 +260,10 @@ def _with_row(case: Case, row: dict, group_by: str) -> Case:
 
 
 def _check_splits(path: Path, group_by: str, cases: list[Case]) -> None:
-    """Raise ValueError for a split that is unknown, and for a group with cases in several splits."""
+    """Raise ValueError for a split that is unknown, and for a group with cases in several splits.
+
+    Unlabelled cases may go with all but 'test': a fold leaves out those of the groups that it validates on.
+    """
     own_group = {case.id: case.group for case in cases}
     splits: dict[str, dict[str, str]] = {}
     for row in read_ids(path, group_by).drop_duplicates("id", keep=False).to_dict("records"):
@@ -249,7 +274,7 @@ def _check_splits(path: Path, group_by: str, cases: list[Case]) -> None:
         if group:
             splits.setdefault(group, {})[split] = row["id"]
     for group, members in splits.items():
-        if len(members) > 1:
+        if len(set(members) - ({UNLABELLED} if "test" not in members else set())) > 1:
             raise ValueError(_parted(path, group, members))
 
 

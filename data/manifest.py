@@ -50,20 +50,28 @@ def build_manifest(
     no_use = {"LABELS_CSV"} if data.LAYOUT != "slides" or data.LABELS_FOLDER or data.LABELS_COCO else set()
     named = [Path(data[key]) for key in data if key.endswith(("_CSV", "_COCO")) and key not in no_use]
     tables = [DataFile("table", path) for path in named if path.is_file()]
-    roots = [Path(data[key]) for key in ("WSI_FOLDER", "LABELS_FOLDER", "TRAIN_FOLDER") if data[key]]
+    folders = ("WSI_FOLDER", "LABELS_FOLDER", "TRAIN_FOLDER", "UNLABELLED_FOLDER", "PSEUDO_LABELS")
+    roots = [Path(data[key]) for key in folders if data[key]]
     return describe_files([*case_files(cases), *tables, *more], roots, data.HASHES, failures)
 
 
-def build_training_manifest(cfg: CfgNode, cases: Sequence[Case], failures: Failures) -> list[Entry]:
-    """Entries of all that is trained with, tiles and weights too; raises ValueError for one image in two groups."""
+def build_training_manifest(
+    cfg: CfgNode, cases: Sequence[Case], failures: Failures, unlabelled: Sequence[Case] = (), maps: Sequence[Path] = ()
+) -> list[Entry]:
+    """Entries of all that is trained with, tiles and weights too; raises ValueError for one image in two groups.
+
+    `maps` are the folders of the pseudo-labels of the `unlabelled` cases.
+    """
     more = []
     if cfg.DATASETS.LAYOUT == "slides" and cfg.INPUT.FROM == "tiles":
         tiles = build_tile_folder(cfg)
         more += [DataFile("tiles", tiles.images), DataFile("tiles", tiles.masks)]
     if Path(cfg.MODEL.ENCODER_WEIGHTS).is_file():
         more.append(DataFile("weights", Path(cfg.MODEL.ENCODER_WEIGHTS)))
+    more += [DataFile("unlabelled", case.image, case.id) for case in unlabelled]
+    more += [DataFile("pseudo-labels", folder) for folder in maps]
     entries = build_manifest(cfg, cases, failures, more)
-    refuse_copies(entries, {case.id: case.group for case in cases})
+    refuse_copies(entries, {case.id: case.group for case in [*cases, *unlabelled]})
     return entries
 
 
@@ -153,11 +161,12 @@ def refuse_copies(entries: Sequence[Entry], group_of: Mapping[str, str]) -> None
 
 
 def copies(entries: Sequence[Entry]) -> Iterator[tuple[Entry, Entry]]:
-    """Each image whose hash an image before it has, after the first of these."""
+    """Each image whose hash a labelled image before it has, after the first of these."""
     first: dict[str, Entry] = {}
     for entry in entries:
-        if entry.kind == "image" and entry.sha256:
-            original = first.setdefault(entry.sha256, entry)
+        if entry.kind in ("image", "unlabelled") and entry.sha256:
+            is_labelled = entry.kind == "image"  # unlabelled ones that are alike lie on one side
+            original = first.setdefault(entry.sha256, entry) if is_labelled else first.get(entry.sha256, entry)
             if original is not entry:
                 yield original, entry
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from config import load_cfg
-from config.check import CHOICES, CHOICES_OF_LISTS, check_cfg
+from config.check import CHOICES, CHOICES_OF_LISTS, SOFT_LOSSES, check_cfg
 from config.load import all_keys
 from config.resume import MAY_DIFFER
 from model.card import NO_EFFECT
@@ -64,6 +64,7 @@ def test_the_choice_of_losses_is_the_table_of_losses():
     from utils.losses import LOSSES
 
     assert sorted(CHOICES["SOLVER.LOSS_FUNCTION_NAME"]) == sorted(LOSSES)
+    assert set(SOFT_LOSSES) <= set(LOSSES)
 
 
 def test_the_choice_of_architectures_is_the_table_of_architectures():

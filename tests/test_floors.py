@@ -73,7 +73,10 @@ def test_only_scripts_apps_and_build_functions_see_the_config(trees):
 
 # the door's own rooms: what a door calls with cfg in the same module, and the table of cases, which is a door by itself
 PASSED_DOWN = {
-    "data/cases.py": {"list_cases", "list_test_cases", "list_slides", "list_pairs", "_join_run_lengths", "_join_ids"},
+    "data/cases.py": {
+        *["list_cases", "list_test_cases", "list_unlabelled_cases", "list_slides", "list_pairs"],
+        *["_join_run_lengths", "_join_ids"],
+    },
     "data/volume_cases.py": {"list_decathlon", "list_series", "_check_description", "_split"},
     "data/patches/build.py": {"_tiles", "_patches", "_crops"},
     "data/patches/transforms.py": {"_appearance"},

@@ -1,7 +1,7 @@
 """Losses by name for masks of any number of classes and axes: logits in, targets of 0 and 1, one ignore value.
 
 Every loss is a function of logits (N, K, *) and targets (N, K, *), 0 or 1 in any dtype and 255 where a pixel counts for
-nothing, and gives the mean over the K channels as a float32 scalar. Those that SOFT_LOSSES of config/check.py names take
+nothing, and gives the mean over the K channels as a float32 scalar. Those in SOFT_LOSSES of config/check.py take
 floating targets between 0 and 1 as well: probabilities. Lists of pixels below are (N, K, P).
 """
 
@@ -186,7 +186,7 @@ def _wrongness(pixels: Pixels) -> Tensor:
 
 
 def _expected(pixels: Pixels, cost: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    """Cost (wrongness, truth) of each pixel; of a soft one the mean over what it may be, each as probable as it says."""
+    """Cost (wrongness, truth) of each pixel; of a soft one the mean over what it may be, as probable as it says."""
     if not pixels.may_be_soft:
         return cost(_wrongness(pixels), pixels.truth)
     true, false = torch.ones_like(pixels.truth), torch.zeros_like(pixels.truth)

@@ -13,7 +13,7 @@ from data.patches.cache import build_cache
 from data.patches.crops import Cropping, CropSample, list_crops
 from data.patches.dataset import Order, PatchDataset, Read, Sample, TileSample, list_patches, read_whole
 from data.patches.folds import NEVER, assign_folds, check_sides, listed_folds, reused_folds, validated_folds
-from data.patches.sampling import Content, build_contents, build_sampling
+from data.patches.sampling import Content, build_contents, build_mixture
 from data.patches.scale import build_scale
 from data.patches.shares import SharedLoader
 from data.patches.statistics import PixelStatistics
@@ -135,28 +135,32 @@ def build_folds(cfg: CfgNode, cases: Sequence[Case], data: TrainingSet) -> dict[
 
 
 def build_draws(
-    cfg: CfgNode, train: Sequence[Sample], data: TrainingSet
+    cfg: CfgNode, train: Sequence[Sample], data: TrainingSet, pseudo: Sequence[CropSample] = ()
 ) -> tuple[Sequence[Sample], Order | None, Read]:
-    """What an epoch draws from, how it is drawn, and how each draw is read."""
+    """What an epoch draws from, how it is drawn, and how each draw is read; `pseudo` are patches with pseudo-labels."""
     if cfg.MODEL.AXES == VOLUME_AXES and cfg.INPUT.FROM == "crops":
         return build_volume_draws(cfg, train)
-    sampling = build_sampling(cfg, [data.contents.get(sample.name, Content()) for sample in train])
-    return train, sampling, Cropping(cfg.INPUT.CROP_SCALE) if cfg.INPUT.FROM == "crops" else read_whole
+    contents = [data.contents.get(sample.name, Content()) for sample in train]
+    sampling = build_mixture(cfg, contents, [sample.content for sample in pseudo])
+    return [*train, *pseudo], sampling, Cropping(cfg.INPUT.CROP_SCALE) if cfg.INPUT.FROM == "crops" else read_whole
 
 
 def build_dataloaders(cfg: CfgNode, data: TrainingSet, fold_of: dict[str, int], fold: int) -> DataLoaders:
     """Loaders of one fold: augmented, shuffled training patches and plain validation patches.
 
-    Batches are images (N, C, *) float32 and targets (N, K, *) uint8.
+    Batches are images (N, C, *) float32 and targets (N, K, *) uint8, float32 in training with soft pseudo-labels.
     """
     train = data.of({case_id for case_id, own in fold_of.items() if own != fold})
     valid = data.of({case_id for case_id, own in fold_of.items() if own == fold})
+    pseudo = data.pseudo.get(fold, ())
     classes = len(cfg.DATASETS.CLASSES)
     transform = build_volume_transform(cfg) if cfg.MODEL.AXES == VOLUME_AXES else build_transform(cfg)
-    drawn, sampling, read = build_draws(cfg, train, data)
-    log.info("fold %d: %d patches to train on, %d to validate on", fold, len(drawn), len(valid))
+    drawn, sampling, read = build_draws(cfg, train, data, pseudo)
+    more, labelled = f" and {len(pseudo)} with pseudo-labels" * bool(pseudo), len(drawn) - len(pseudo)
+    log.info("fold %d: %d patches%s to train on, %d to validate on", fold, labelled, more, len(valid))
     train_set = PatchDataset(
-        *(drawn, data.mean, data.std, classes, transform, cfg.SEED + fold, cfg.AUGMENTATION.CUTMIX, sampling, read)
+        *(drawn, data.mean, data.std, classes, transform, cfg.SEED + fold, cfg.AUGMENTATION.CUTMIX, sampling, read),
+        soft=bool(pseudo) and cfg.SOLVER.PSEUDO == "soft",
     )
     valid_set = PatchDataset(valid, data.mean, data.std, classes)
     batch, workers, count = cfg.SOLVER.BATCH_SIZE, cfg.SOLVER.NUM_WORKERS, rank_count()

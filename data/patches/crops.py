@@ -72,7 +72,7 @@ def list_crops(
         shape = folder.scale.shape_of(source)
         spacing_um = max(source.spacing_um) * source.shape[0] / shape[0] if source.spacing_um else None
         view = _View(ScaledSource(source, shape), ScaledLabels(labels, shape, len(reader.classes)), folder, case.id)
-        patches, reach_px = chain(*folder.grids(shape)), _reach(folder, shape)
+        patches, reach_px = chain(*folder.grids(shape)), reach(folder, shape)
         with Ahead(view.read, patches, threads, ahead=threads + 1) as read:
             for (number, box), result in read:
                 content, pixels = result.result()
@@ -99,7 +99,7 @@ class _View:
         return content, self.image.read(box) if has_tissue or content.area else None
 
 
-def _reach(folder: TileFolder, shape: tuple[int, ...]) -> tuple[float, ...]:
+def reach(folder: TileFolder, shape: tuple[int, ...]) -> tuple[float, ...]:
     """Half of the way from a patch of the grid to the next, along each axis."""
     grid = Grid(shape, (folder.size,) * len(shape), (folder.overlap_px,) * len(shape))
     axes = [grid.starts(axis) for axis in range(len(shape))]

@@ -91,6 +91,33 @@ class Sampling:
         return _tell_apart(places, len(self.favoured))
 
 
+@dataclass(frozen=True)
+class Mixture:
+    """How an epoch is drawn from labelled patches and, evenly spread among them, from those after them, pseudo ones."""
+
+    labelled: Sampling
+    pseudo: Sampling
+
+    @property
+    def count(self) -> int:
+        """Draws of an epoch."""
+        return self.labelled.count + self.pseudo.count
+
+    @property
+    def favoured(self) -> np.ndarray:
+        """Weight of each patch in the draws that are not alike for all."""
+        return np.concatenate([self.labelled.favoured, self.pseudo.favoured])
+
+    def order(self, chance: np.random.Generator) -> list[int]:
+        """Places of the patches in the order of the epoch; the n-th repetition of one is place + n * patches."""
+        is_pseudo = np.diff(np.arange(self.count + 1) * self.pseudo.count // self.count) > 0
+        first, patches = len(self.labelled.favoured), len(self.favoured)
+        places = np.empty(self.count, np.int64)
+        places[~is_pseudo] = np.array(self.labelled.order(chance), np.int64) % first
+        places[is_pseudo] = first + np.array(self.pseudo.order(chance), np.int64) % (patches - first)
+        return _tell_apart(places, patches)
+
+
 def draw_evenly(weights: np.ndarray, count: int, chance: np.random.Generator) -> np.ndarray:
     """`count` places in random order, each as often as its weight asks, up to the next lower or higher whole number."""
     places = chance.permutation(np.flatnonzero(weights > 0))
@@ -121,11 +148,25 @@ def build_contents(cfg: CfgNode, samples: Sequence[Sample]) -> dict[str, Content
 
 def build_sampling(cfg: CfgNode, contents: Sequence[Content]) -> Sampling | None:
     """How the patches of these contents are drawn, or None for each once an epoch in a random order."""
+    count = cfg.SOLVER.EPOCH_PATCHES or len(contents)
+    if cfg.SOLVER.SAMPLING == "all" and count == len(contents):
+        return None
+    return build_part(cfg, contents, count)
+
+
+def build_mixture(cfg: CfgNode, contents: Sequence[Content], pseudo: Sequence[Content]) -> Sampling | Mixture | None:
+    """How labelled patches and `pseudo` ones behind are drawn: SOLVER.PSEUDO_SHARE of an epoch of the same length."""
+    if not pseudo:
+        return build_sampling(cfg, contents)
+    count = cfg.SOLVER.EPOCH_PATCHES or len(contents)
+    part = round(count * cfg.SOLVER.PSEUDO_SHARE)
+    return Mixture(build_part(cfg, contents, count - part), build_part(cfg, pseudo, part))
+
+
+def build_part(cfg: CfgNode, contents: Sequence[Content], count: int) -> Sampling:
+    """How `count` patches of these contents are drawn in an epoch."""
     name = cfg.SOLVER.SAMPLING
     share = 0.0 if name == "all" else cfg.SOLVER.SAMPLING_SHARE
-    count = cfg.SOLVER.EPOCH_PATCHES or len(contents)
-    if name == "all" and count == len(contents):
-        return None
     favoured, everything = SAMPLINGS[name](contents), np.ones(len(contents))
     if not favoured.any():
         log.warning("SOLVER.SAMPLING %s finds nothing to favour in the training patches; all are drawn alike", name)

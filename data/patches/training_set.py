@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from data.patches.crops import CropSample
 from data.patches.dataset import Sample
 from data.patches.sampling import Content
 
@@ -13,6 +14,7 @@ class TrainingSet:
 
     `foreground` is the area of each case's objects in pixels of the network's image. A case of nothing but glass is
     usable and has no samples. `contents` is what each sample holds, by its name, where the sampling asks for it.
+    `pseudo` are patches of unlabelled cases by the fold that alone may learn from them.
     """
 
     samples: Sequence[Sample]
@@ -22,6 +24,7 @@ class TrainingSet:
     case_ids: frozenset[str] = frozenset()
     foreground: Mapping[str, float] = field(default_factory=dict)
     contents: Mapping[str, Content] = field(default_factory=dict)
+    pseudo: Mapping[int, Sequence[CropSample]] = field(default_factory=dict)
 
     def of(self, case_ids: set[str]) -> list[Sample]:
         """The samples of some cases."""

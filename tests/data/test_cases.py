@@ -4,7 +4,7 @@ import pytest
 
 from config import ConfigError
 from config.check import check_cfg
-from data.cases import LOOSE_DICOM, Case, list_cases, list_test_cases, match_files
+from data.cases import LOOSE_DICOM, Case, list_cases, list_test_cases, list_unlabelled_cases, match_files
 from tests.slides import make_cfg
 from utils.tables import TableError
 
@@ -315,8 +315,41 @@ def test_frames_of_a_video_in_train_and_test_are_an_error_though_no_column_names
 
 def test_a_split_of_another_name_is_not_taken_for_training(tmp_path):
     touch(tmp_path / "slides", "a.tif")
-    with pytest.raises(ValueError, match=r"ids\.csv has split 'val' for a; choose of \['train', 'valid', 'test'\]"):
+    with pytest.raises(
+        ValueError, match=r"ids\.csv has split 'val' for a; choose of \['train', 'valid', 'test', 'unlabelled'\]"
+    ):
         list_cases(slides_cfg(tmp_path, "id,encoding\na,1 2\n", "id,split\na,val\n"))
+
+
+def unlabelled_cfg(tmp_path, ids=""):
+    """Labelled slides a and b in one folder, x and y without labels in another."""
+    touch(tmp_path / "slides", "a.tif", "b.tif")
+    touch(tmp_path / "more", "x.tif", "y.tif")
+    more = {"DATASETS_UNLABELLED_FOLDER": str(tmp_path / "more"), "DATASETS_LABELS_FOLDER": str(tmp_path / "slides")}
+    return slides_cfg(tmp_path, ids=ids, **more)
+
+
+def test_unlabelled_slides_are_all_of_their_folder_or_the_rows_of_their_split(tmp_path):
+    found = list_unlabelled_cases(unlabelled_cfg(tmp_path))
+    assert [(case.id, case.group, case.labels) for case in found.cases] == [("x", "x", None), ("y", "y", None)]
+    text = "id,group,split,spacing_um\na,p,,\nb,q,,\ny,p,unlabelled,0.5\nz,p,unlabelled,\n"
+    found = list_unlabelled_cases(unlabelled_cfg(tmp_path, text))
+    assert [(case.id, case.group, case.spacing_um) for case in found.cases] == [("y", "p", 0.5)]
+    assert problems(found) == [("z", "ids.csv", "has no image file")]
+
+
+def test_unlabelled_slides_that_the_table_has_in_another_split_are_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"names \['y'\] of .*more; give these the split 'unlabelled'"):
+        list_unlabelled_cases(unlabelled_cfg(tmp_path, "id,split\na,train\nb,train\ny,test\n"))
+
+
+def test_unlabelled_rows_are_not_learnt_from_and_may_be_of_a_group_that_is_but_not_of_one_to_test(tmp_path):
+    touch(tmp_path / "slides", "a.tif", "b.tif", "x.tif")
+    labels, text = "id,encoding\na,1 2\nb,1 2\n", "id,group,split\na,p,{}\nb,q,{}\nx,p,unlabelled\n"
+    assert ids(list_cases(slides_cfg(tmp_path, labels, text.format("train", "train")))) == ["a", "b"]
+    assert ids(list_cases(slides_cfg(tmp_path, labels, text.format("valid", "train")))) == ["a", "b"]
+    with pytest.raises(ValueError, match="parts group 'p': a in 'test', x in 'unlabelled'"):
+        list_cases(slides_cfg(tmp_path, labels, text.format("test", "train")))
 
 
 def test_pairs_are_matched_by_name(tmp_path):

@@ -11,6 +11,7 @@ from data.manifest import (
     Entry,
     build_manifest,
     build_test_manifest,
+    build_training_manifest,
     case_files,
     describe_files,
     parts_of,
@@ -162,3 +163,17 @@ def test_changed_new_and_missing_files_are_named(folder, caplog):
         warn_of_changes(folder / "manifest.csv", [*entries(folder), Entry("table", "", "new.csv", 3, "")])
     (message,) = caplog.messages
     assert message.endswith("manifest.csv: b.png has changed, new.csv is new, old.csv is gone")
+
+
+def test_a_training_lists_unlabelled_images_and_maps_and_refuses_a_labelled_image_among_them(folder):
+    touch(folder, more__x_png="third", more__y_png="third", maps__fold0__probabilities__x="map")
+    unlabelled = [Case(name, folder / "more" / f"{name}.png", group=name) for name in "xy"]
+    cfg = make_cfg(DATASETS_LAYOUT="pairs", DATASETS_WSI_FOLDER=folder, DATASETS_UNLABELLED_FOLDER=folder / "more")
+    maps = [folder / "maps" / "fold0" / "probabilities"]
+    found = build_training_manifest(cfg, cases(folder), Failures(), unlabelled, maps)
+    assert [(each.kind, each.file) for each in found[4:]] == [
+        ("unlabelled", "more/x.png"), ("unlabelled", "more/y.png"), ("pseudo-labels", "maps/fold0/probabilities")
+    ]  # fmt: skip
+    touch(folder, more__y_png="picture")
+    with pytest.raises(ValueError, match=r"a\.png and more/y\.png are the same picture in the groups 'a' and 'y'"):
+        build_training_manifest(cfg, cases(folder), Failures(), unlabelled, maps)

@@ -7,8 +7,10 @@ from data.patches.loader import PatchLoader
 from data.patches.sampling import (
     SAMPLINGS,
     Content,
+    Mixture,
     Sampling,
     build_contents,
+    build_mixture,
     build_sampling,
     by_area,
     by_foreground,
@@ -174,3 +176,30 @@ def test_processes_share_the_batches_of_one():
     whole = places(PatchLoader(Sampled(), bs=4, shuffle=True, drop_last=True))
     parts = [places(SharedLoader(Sampled(), 4, rank, 2, True, 0)) for rank in range(2)]
     assert [[*one, *other] for one, other in zip(*parts, strict=True)] == whole
+
+
+def test_pseudo_patches_take_their_share_of_an_epoch_of_the_same_length():
+    cfg = make_cfg(SOLVER_PSEUDO_SHARE=0.25, SOLVER_SAMPLING="foreground", SOLVER_EPOCH_PATCHES=40)
+    mixture = build_mixture(cfg, CONTENTS, [Content(), Content(9, (9,))])
+    assert isinstance(mixture, Mixture)
+    order = mixture.order(chance())
+    assert len(order) == len(set(order)) == mixture.count == 40
+    places = np.array(order) % 12
+    assert ((places >= 10).reshape(10, 4).sum(1) == 1).all()
+    counts = Counter(places.tolist())
+    assert counts[10] == counts[11] == 5  # half of them have foreground, as of the labelled ones
+    assert sum(counts[place] for place in range(6)) == sum(counts[place] for place in range(6, 10)) == 15
+    assert mixture.order(chance()) == order != mixture.order(chance(1))
+    assert len(mixture.favoured) == 12
+
+
+@pytest.mark.parametrize("share", [0, 1])
+def test_all_or_nothing_may_be_pseudo(share):
+    mixture = build_mixture(make_cfg(SOLVER_PSEUDO_SHARE=share), CONTENTS, [Content()] * 3)
+    order = np.array(mixture.order(chance()))
+    assert len(order) == len(CONTENTS)
+    assert ((order % 13 >= 10) == bool(share)).all()
+
+
+def test_without_pseudo_patches_an_epoch_is_as_it_was():
+    assert build_mixture(make_cfg(), CONTENTS, []) is None
