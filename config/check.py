@@ -75,6 +75,7 @@ AT_LEAST_ONE = [
     "SERVE.QUEUE",
 ]
 NOT_NEGATIVE = [
+    "INPUT.DIFFUSION",
     "INPUT.CROP_SCALE",
     "TILES.OVERLAP",
     "TEST.OVERLAP",
@@ -101,6 +102,13 @@ NOT_NEGATIVE = [
 ]
 POSITIVE = ["TILES.REDUCTION", "SOLVER.LR", "SOLVER.ENCODER_LR_FACTOR", "SOLVER.PLATEAU_FACTOR"]
 POSITIVE += ["SERVE.MEGAPIXELS", "SERVE.MEGABYTES", "SERVE.UPLOAD_SECONDS"]
+POSITIVE = [
+    "TILES.REDUCTION",
+    "INPUT.DIFFUSION_KAPPA",
+    "SOLVER.LR",
+    "SOLVER.ENCODER_LR_FACTOR",
+    "SOLVER.PLATEAU_FACTOR",
+]
 FRACTIONS = [
     "SOLVER.SAMPLING_SHARE",
     "DATASETS.SPLIT_SHARE",
@@ -136,6 +144,7 @@ FRACTIONS = [
 ]
 LABEL_FILES = ["DATASETS.LABELS_COCO", "DATASETS.LABELS_FOLDER"]  # take the place of DATASETS.LABELS_CSV
 LABEL_MEANINGS = ["background", "ignore", "drop"]  # what a name in a label file may stand for besides a class
+LARGEST_STEP = 1 / 6  # of a diffusion over 8 neighbours
 MOST_CLASSES = 254  # a class index is a byte; 0 is background, 255 is ignored
 
 
@@ -207,6 +216,8 @@ def _sizes(cfg: CfgNode) -> Iterator[str]:
     for key in ("INPUT.SIZE_TRAIN", "TEST.PATCH"):
         if get(cfg, key) % 32:
             yield f"{key} is {get(cfg, key)}; it must be a multiple of 32 (networks halve it five times)"
+    if not 0 < cfg.INPUT.DIFFUSION_STEP <= LARGEST_STEP:
+        yield f"INPUT.DIFFUSION_STEP is {cfg.INPUT.DIFFUSION_STEP}; it must be above 0 and at most 1/6, or waves grow"
     for key, size in (("TILES.OVERLAP", "INPUT.SIZE_TRAIN"), ("TEST.OVERLAP", "TEST.PATCH")):
         if get(cfg, key) >= get(cfg, size):
             yield f"{key} is {get(cfg, key)}; it must be smaller than {size} ({get(cfg, size)})"

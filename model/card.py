@@ -8,6 +8,8 @@ from typing import Any
 
 from yacs.config import CfgNode
 
+from utils.diffusion import build_diffusion
+
 FORMAT = "glomeruli-segmentation 1"
 # where and how a run computes, whatever it computes
 NO_EFFECT = (
@@ -39,8 +41,9 @@ class ModelCard:
     a pixel size was asked for) and, where known, the pixel size in um;
     the threshold is None until it was tuned out of fold; those of the classes, the lower one (TEST.TH_LOW) and the
     sizes of objects and holes are there if they were tuned, too; a scale by axis is in `reductions`, `spacings_um` or
-    `sides`, and `intensity` is a volume's rule with its numbers; `config` is the run's config as YAML, without what
-    has no effect on the weights, so that a run repeated elsewhere gives the same file.
+    `sides`, `intensity` is a volume's rule with its numbers, and `diffusion` what smooths raw pixels (steps, step,
+    kappa); `config` is the run's config as YAML, without what has no effect on the weights, so that a run repeated
+    elsewhere gives the same file.
     """
 
     architecture: str
@@ -65,6 +68,7 @@ class ModelCard:
     spacings_um: tuple[float, ...] = ()
     sides: tuple[int, ...] = ()
     intensity: tuple[str | float, ...] = ()
+    diffusion: tuple[float, ...] = ()
 
 
 def build_card(
@@ -94,6 +98,7 @@ def build_card(
         spacings_um=() if tiles.SIDES else tuple(map(float, tiles.SPACINGS_UM)),
         reductions=() if tiles.SIDES or tiles.SPACINGS_UM else tuple(map(float, tiles.REDUCTIONS)),
         intensity=_intensity(cfg.INPUT),
+        diffusion=build_diffusion(cfg),
     )
 
 

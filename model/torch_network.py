@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from model.card import ModelCard
+from utils.preparation import Preparation
 from utils.seed import chance_as_before
 from utils.threads import core_count, networks_at_once
 
@@ -36,26 +37,19 @@ def choose_engine(name: str) -> TorchEngine:
 
 
 class ProbabilityModule(nn.Module):
-    """A network with the normalisation of its card before it and the one sigmoid after it.
+    """A network with the preparation of its card before it and the one sigmoid after it.
 
     (N, C, *) uint8 -> (N, K, *) float32 in [0, 1]: the one place where a torch logit becomes a probability.
     """
 
-    mean: Tensor
-    std: Tensor
-
     def __init__(self, network: nn.Module, card: ModelCard):
         super().__init__()
         self.network = network
-        self.register_buffer("mean", torch.tensor(card.mean))
-        self.register_buffer("std", torch.tensor(card.std))
+        self.prepare = Preparation(card.mean, card.std, card.diffusion)
 
     def forward(self, patches: Tensor) -> Tensor:
         """Probabilities of raw patches."""
-        per_channel = (1, -1, *(1,) * (patches.ndim - 2))
-        images = patches.float() / 255
-        images = (images - self.mean.reshape(per_channel)) / self.std.reshape(per_channel)
-        return self.network(images).float().sigmoid()
+        return self.network(self.prepare(patches)).float().sigmoid()
 
 
 class TorchNetwork:

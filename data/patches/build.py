@@ -25,6 +25,7 @@ from data.patches.volume_transforms import build_volume_transform
 from data.patches.volumes import VOLUME_AXES, build_volumes
 from data.sources.kept_open import KeptOpen
 from data.sources.opening import build_reader
+from utils.diffusion import build_diffusion
 from utils.failures import Failure, Failures
 from utils.progress import track
 from utils.ranks import own_rank, rank_count
@@ -158,11 +159,14 @@ def build_dataloaders(cfg: CfgNode, data: TrainingSet, fold_of: dict[str, int], 
     drawn, sampling, read = build_draws(cfg, train, data, pseudo)
     more, labelled = f" and {len(pseudo)} with pseudo-labels" * bool(pseudo), len(drawn) - len(pseudo)
     log.info("fold %d: %d patches%s to train on, %d to validate on", fold, labelled, more, len(valid))
+    seed, cutmix, diffusion = cfg.SEED + fold, cfg.AUGMENTATION.CUTMIX, build_diffusion(cfg)
+    is_soft = bool(pseudo) and cfg.SOLVER.PSEUDO == "soft"
     train_set = PatchDataset(
-        *(drawn, data.mean, data.std, classes, transform, cfg.SEED + fold, cfg.AUGMENTATION.CUTMIX, sampling, read),
-        soft=bool(pseudo) and cfg.SOLVER.PSEUDO == "soft",
+        *(drawn, data.mean, data.std, classes, transform, seed, cutmix, sampling, read),
+        soft=is_soft,
+        diffusion=diffusion,
     )
-    valid_set = PatchDataset(valid, data.mean, data.std, classes)
+    valid_set = PatchDataset(valid, data.mean, data.std, classes, diffusion=diffusion)
     batch, workers, count = cfg.SOLVER.BATCH_SIZE, cfg.SOLVER.NUM_WORKERS, rank_count()
     batch = min(batch, len(train_set) // count * count)
     if batch == 0:

@@ -22,6 +22,7 @@ from data.sources.kept_open import KeptOpen
 from data.sources.labels import IGNORE, ScaledLabels
 from data.sources.opening import CaseReader
 from data.sources.source import ScaledSource, Source, SourceError
+from utils.preparation import Preparation
 
 if TYPE_CHECKING:
     from data.patches.decoded import DecodedCases
@@ -156,7 +157,7 @@ def list_patches(
 
 
 class PatchDataset:
-    """Samples as (image, target) tensors, normalised, augmented if `transform` is given.
+    """Samples as (image, target) tensors, augmented if `transform` is given, then prepared as a network sees them.
 
     With the probability `cutmix` a sample gets a box of another one, augmented like it, with the labels there. Image
     (C, *) float32; target (K, *) uint8, one channel a class with 0, 1 and IGNORE. What an epoch draws depends on seed,
@@ -177,10 +178,10 @@ class PatchDataset:
         sampling: Order | None = None,
         read: Read = read_whole,
         soft: bool = False,
+        diffusion: Sequence[float] = (),
     ):
         self.samples = samples
-        self.mean = np.asarray(mean, np.float32)
-        self.std = np.asarray(std, np.float32)
+        self.prepare = Preparation(mean, std, diffusion)
         self.classes = classes
         self.transform = transform
         self.seed = seed
@@ -193,7 +194,8 @@ class PatchDataset:
     @property
     def fingerprint(self) -> str:
         """What an epoch draws from, in short: equal for equal seeds, normalisations, names and weights of samples."""
-        content = [self.seed, self.mean.tolist(), self.std.tolist(), [sample.name for sample in self.samples]]
+        mean, std = self.prepare.mean.tolist(), self.prepare.std.tolist()
+        content = [self.seed, mean, std, [sample.name for sample in self.samples]]
         if self.sampling:
             content.append(self.sampling.favoured.tolist())
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
@@ -221,8 +223,8 @@ class PatchDataset:
         return paste(pair, self._pair(int(chance.integers(len(self.samples))), draw), box)
 
     def _image_tensor(self, image: np.ndarray) -> torch.Tensor:
-        normal = (image.astype(np.float32) / 255 - self.mean) / self.std
-        return torch.from_numpy(np.ascontiguousarray(np.moveaxis(normal, -1, 0)))
+        pixels = torch.from_numpy(np.ascontiguousarray(np.moveaxis(image, -1, 0)))
+        return self.prepare(pixels[None])[0]
 
 
 def one_hot(mask: np.ndarray, classes: int) -> torch.Tensor:
