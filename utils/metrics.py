@@ -51,6 +51,11 @@ class Confusion:
         return math.inf if predicted and not true else _ratio(predicted, true)
 
 
+def iou_of(dice: float) -> float:
+    """The IoU of the pixels that have this Dice; of two epochs the better one is the better by both."""
+    return dice / (2 - dice)
+
+
 def _ratio(part: int, whole: int) -> float:
     return part / whole if whole else 1.0
 

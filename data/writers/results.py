@@ -126,8 +126,9 @@ def evaluate_case(
     picture, truth, predicted = panels
     assert truth is not None
     write_errors(results.errors(case.id), picture, truth, predicted, len(classes) > 1)
+    pooled = pooled_confusion(scores)
     with atomic_path(results.triptych(case.id)) as draft:
-        triptych(*panels, f"{case.id}   Dice {pooled_confusion(scores).dice:.3f}", draft)
+        triptych(*panels, f"{case.id}   Dice {pooled.dice:.3f}, IoU {pooled.iou:.3f}", draft)
     return scores
 
 

@@ -29,9 +29,8 @@ def write_samples(path: Path, samples: Sequence[Sample], predict: Predict, count
         probabilities = predict(np.moveaxis(image, -1, 0)[None])[0]
         predicted = to_classes(np.moveaxis(np.rint(255 * probabilities), 0, -1), level=128)
         known = truth != IGNORE
-        dice = count_confusion((predicted > 0) & known, (truth > 0) & known).dice
         rows.append(flat_row(image, truth, predicted))
-        titles.append(f"{name}   Dice {dice:.3f}")
+        titles.append(f"{name}   Dice {scored.dice:.3f}, IoU {scored.iou:.3f}")
     with atomic_path(path) as draft:
         picture_grid(rows, titles, draft)
 

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from fastai.callback.core import Callback
 
+from utils.metrics import iou_of
 from utils.tables import read_table, write_table
 
 log = logging.getLogger(__name__)
-COLUMNS = ["fold", "epoch", "lr", "train_loss", "valid_loss", "valid_dice", "seconds"]
+COLUMNS = ["fold", "epoch", "lr", "train_loss", "valid_loss", "valid_dice", "valid_iou", "seconds"]
 WHOLE = ("fold", "epoch")  # columns of whole numbers
 
 
@@ -18,8 +19,9 @@ def read_history(path: Path) -> list[dict]:
     """The rows of a history.csv that a stopped run left; none where there is no such file."""
     if not path.exists():
         return []
-    rows = read_table(path, COLUMNS).to_dict("records")
-    return [{name: int(text) if name in WHOLE else float(text) for name, text in row.items()} for row in rows]
+    rows = read_table(path, [name for name in COLUMNS if name != "valid_iou"]).to_dict("records")
+    figures = [{name: int(text) if name in WHOLE else float(text) for name, text in row.items()} for row in rows]
+    return [{"valid_iou": iou_of(row["valid_dice"]), **row} for row in figures]  # earlier versions did not write it
 
 
 def write_history(path: Path, rows: list[dict]) -> None:
@@ -45,12 +47,12 @@ class History(Callback):
     def after_epoch(self) -> None:
         """Note and log the epoch."""
         train_loss, valid_loss, dice = self.learn.recorder.values[-1]
-        seconds = time.monotonic() - self.begun
-        values = (self.fold, self.epoch + 1, self.opt.hypers[-1]["lr"], train_loss, valid_loss, dice, seconds)
+        seconds, iou = time.monotonic() - self.begun, iou_of(dice)
+        values = (self.fold, self.epoch + 1, self.opt.hypers[-1]["lr"], train_loss, valid_loss, dice, iou, seconds)
         self.rows.append(dict(zip(COLUMNS, values, strict=True)))
         self.save()
         left = seconds * (self.n_epoch - self.epoch - 1)
         log.info(
-            "fold %d epoch %d of %d: train loss %.4f, valid loss %.4f, valid Dice %.4f, about %.0f s left",
-            *(self.fold, self.epoch + 1, self.n_epoch, train_loss, valid_loss, dice, left),
+            "fold %d epoch %d of %d: train loss %.4f, valid loss %.4f, valid Dice %.4f, IoU %.4f, about %.0f s left",
+            *(self.fold, self.epoch + 1, self.n_epoch, train_loss, valid_loss, dice, iou, left),
         )
