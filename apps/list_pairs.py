@@ -1,4 +1,4 @@
-"""Writes the id CSV of a folder of image and mask pairs: python -m apps.list_pairs --config-file YAML id.csv."""
+"""Writes the id CSV of pairs or of a Roboflow export: python -m apps.list_pairs --config-file YAML id.csv."""
 
 import argparse
 import random
@@ -6,10 +6,11 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from config import ConfigError, load_cfg
+from config import ConfigError, config_mistakes, load_cfg
 from config.run import exit_code, print_result, script
 from data.cases import Case, list_pairs
 from data.manifest import Entry, case_files, copies, describe_files
+from data.roboflow_cases import list_roboflow
 from utils.failures import Failure, Failures
 from utils.tables import write_table
 
@@ -18,12 +19,13 @@ from utils.tables import write_table
 def main(argv: Sequence[str]) -> int:
     """Write id, group and split of every image that has a mask, and name those that have none; the exit code."""
     args = parse_args(argv)
-    options = [*args.options, "DATASETS.LAYOUT", "pairs"]
-    cfg = load_cfg(args.config_file, options)
+    cfg = load_cfg(args.config_file, args.options)
+    list_them = list_roboflow if cfg.DATASETS.LAYOUT == "roboflow" else list_pairs
     folder = Path(cfg.DATASETS.WSI_FOLDER)
     if not folder.is_dir():
         raise ConfigError([f"DATASETS.WSI_FOLDER is {str(folder)!r}, which is no folder"])
-    table = list_pairs(cfg, folder, "")
+    with config_mistakes():
+        table = list_them(cfg, folder, "")
     failures = Failures(table.problems)
     paired = [case for case in table.cases if case.labels is not None]
     if not 0 <= args.held_out < max(len(paired), 1):
@@ -40,7 +42,9 @@ def main(argv: Sequence[str]) -> int:
 
 def parse_args(argv: Sequence[str]) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description="List the pairs that DATASETS.IMAGES and DATASETS.MASKS match.")
+    parser = argparse.ArgumentParser(
+        description="List the pairs of DATASETS.IMAGES and DATASETS.MASKS, or of an export."
+    )
     parser.add_argument("csv", type=Path, help="where to write the table")
     parser.add_argument("--config-file", default="", metavar="YAML", help="options that differ from config/defaults.py")
     parser.add_argument("--held-out", type=int, default=0, metavar="N", help="draw N cases, seeded, for split 'test'")

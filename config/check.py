@@ -19,7 +19,7 @@ CHOICES: dict[str, list] = {
         *["UPerNet", "Segformer", "DPT"],
     ],
     "MODEL.ACTIVATION": ["sigmoid", "None"],
-    "DATASETS.LAYOUT": ["slides", "pairs", "decathlon", "series"],
+    "DATASETS.LAYOUT": ["slides", "pairs", "roboflow", "decathlon", "series"],
     "DATASETS.CROP_TO": ["", "body"],
     "TILES.TISSUE": ["saturation", "otsu"],
     "INPUT.INTENSITY": ["", "window", "range", "percentiles"],
@@ -57,7 +57,7 @@ CHOICES_OF_LISTS = {
     "SOLVER.LOGGERS": ["tensorboard", "wandb", "mlflow"],
     "TEST.WRITE": ["tiff", "rle", "ome", "preview", "geojson", "objects", "nifti", "gif"],
 }
-WITH_SPLITS = ["decathlon", "series"]  # layouts whose cases have splits without DATASETS.ID_CSV
+WITH_SPLITS = ["roboflow", "decathlon", "series"]  # layouts whose cases have splits without DATASETS.ID_CSV
 WITH_INNER_MASKS = ["UneXt", "UneXt101", "UneXt50", "UneXt18", "Unet", "UnetPlusPlus", "MAnet", "Linknet"]
 AT_LEAST_ONE = [
     "INPUT.SIZE_TRAIN",

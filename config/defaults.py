@@ -10,7 +10,9 @@ _C.SEED = 42  # seed of folds, weights, order and augmentation
 
 # ---------------------------------------------------------------------------------------------------------------- cases
 _C.DATASETS = Cn()
-_C.DATASETS.LAYOUT = "slides"  # how cases lie: 'slides', 'pairs' (images and masks), 'decathlon' or 'series' (DICOM)
+_C.DATASETS.LAYOUT = (
+    "slides"  # how cases lie: 'slides', 'pairs' (images and masks), 'roboflow', 'decathlon' or 'series' (DICOM)
+)
 _C.DATASETS.WSI_FOLDER = (
     "data/datasets/slides"  # folder of the slides; for pairs, the folder that the patterns start from
 )
@@ -114,7 +116,7 @@ _C.MODEL.ENCODER_NAME = "resnext101_32x16d"  # encoder of UneXt and smp networks
 _C.MODEL.ENCODER_WEIGHTS = "ssl"  # pretrained weights: a name ('imagenet', 'ssl'), a local weight file, or None
 _C.MODEL.ACTIVATION = "sigmoid"  # kept for older configs: networks give logits, one sigmoid turns them into probability
 _C.MODEL.AXES = 2  # spatial axes of the images: 2 (row, column), or 3 for volumes (z, row, column)
-_C.MODEL.IN_CHANNELS = 3  # channels of the image
+_C.MODEL.IN_CHANNELS = 3  # channels of the image; with 1, colour images are read as grey values
 _C.MODEL.ANY_HEAD = 0.0  # weight of a loss that asks, in training, whether a patch holds a class at all; 0: none
 
 # --------------------------------------------------------------------------------------------------------------- solver

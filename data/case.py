@@ -11,6 +11,7 @@ from data.sources.coco import CocoImage
 from data.sources.dicom_series import holds_series
 from data.sources.file_name import ending
 from data.sources.label_file import LABEL_READERS
+from data.sources.named_mask import NamedMask
 from utils.failures import Failure
 
 LABEL_ENDINGS = (*READERS, *LABEL_READERS)
@@ -20,13 +21,13 @@ LABEL_ENDINGS = (*READERS, *LABEL_READERS)
 class Case:
     """One image to learn from or to predict.
 
-    `labels` is the path of a mask image or of outlines, an entry of a COCO file, the run-length text of each class by
-    its name, or None where unknown. `spacing_um` is the pixel size at level 0 that a table states, in um, or 0.
+    `labels` is the path of a mask image or of outlines, a mask with names of its values, an entry of a COCO file, the
+    run-length text of each class by its name, or None where unknown. `spacing_um` is the pixel size at level 0 that a table states, in um, or 0.
     """
 
     id: str
     image: Path
-    labels: Path | CocoImage | dict[str, str] | None = None
+    labels: Path | NamedMask | CocoImage | dict[str, str] | None = None
     group: str = ""
     split: str = ""
     spacing_um: float = 0.0

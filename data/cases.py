@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from yacs.config import CfgNode
 
 from data.case import LABEL_ENDINGS, Case, CaseTable, join_paths, match_files, one_by_id
+from data.roboflow_cases import list_roboflow
 from data.sources import SourceError
 from data.sources.coco import load_coco
 from data.sources.file_name import ending, stem
@@ -129,7 +130,13 @@ def list_pairs(cfg: CfgNode, folder: Path, labels_csv: str) -> CaseTable:
     return join_paths(table, [("_".join(filter(None, key)), path) for key, path in masks])
 
 
-LAYOUTS = {"slides": list_slides, "pairs": list_pairs, "decathlon": list_decathlon, "series": list_series}
+LAYOUTS = {
+    "slides": list_slides,
+    "pairs": list_pairs,
+    "roboflow": list_roboflow,
+    "decathlon": list_decathlon,
+    "series": list_series,
+}
 
 
 def _join_label_files(table: CaseTable, folder: Path) -> CaseTable:

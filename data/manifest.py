@@ -10,6 +10,7 @@ from yacs.config import CfgNode
 
 from data.cases import Case
 from data.patches.tiles import build_tile_folder
+from data.sources.named_mask import NamedMask
 from utils.failures import Failures
 from utils.progress import track
 from utils.tables import read_table, write_table
@@ -88,13 +89,15 @@ def build_test_manifest(
 
 
 def case_files(cases: Sequence[Case]) -> list[DataFile]:
-    """Image and, where it is a file of its own, labels of each case."""
+    """Image and, where it is a file of its own, labels of each case; tables that name the values of masks."""
     files = []
     for case in cases:
         files.append(DataFile("image", case.image, case.id))
-        if isinstance(case.labels, Path):
-            files.append(DataFile("labels", case.labels, case.id))
-    return files
+        if isinstance(case.labels, NamedMask | Path):
+            path = case.labels if isinstance(case.labels, Path) else case.labels.path
+            files.append(DataFile("labels", path, case.id))
+    tables = {case.labels.table for case in cases if isinstance(case.labels, NamedMask)}
+    return files + [DataFile("table", path) for path in sorted(tables)]
 
 
 def describe_files(

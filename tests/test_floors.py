@@ -77,6 +77,7 @@ PASSED_DOWN = {
         *["list_cases", "list_test_cases", "list_unlabelled_cases", "list_slides", "list_pairs"],
         *["_join_run_lengths", "_join_ids"],
     },
+    "data/roboflow_cases.py": {"list_roboflow"},
     "data/volume_cases.py": {"list_decathlon", "list_series", "_check_description", "_split"},
     "data/patches/build.py": {"_tiles", "_patches", "_crops"},
     "data/patches/transforms.py": {"_appearance"},

@@ -15,6 +15,7 @@ from data.sources.class_names import ClassNames
 from data.sources.coco import CocoImage
 from data.sources.file_name import ending
 from data.sources.label_file import LABEL_READERS, read_outlines
+from data.sources.named_mask import NamedMask
 from data.sources.runs import IGNORE, RunLabels
 from data.sources.source import VALUES_AT_ONCE, ScaledSource, Source, SourceError
 from data.sources.volume import VolumeLabels, is_volume
@@ -110,16 +111,22 @@ def open_labels(
             return RleLabels([case.labels.get(name, "") for name in names.classes], shape)
         except RleError as error:
             raise RleError(f"in the label table: {error}") from error
+    if isinstance(case.labels, NamedMask):
+        return _open_mask(case.labels.path, case.labels.to_classes, case.image, shape)
     if isinstance(case.labels, CocoImage) or ending(case.labels) in LABEL_READERS:
         return _open_outlines(case.labels, case.image, shape, names)
     if is_volume(case.labels):
         if grid is None:
             raise SourceError(f"{case.labels.name} is a volume, its image {case.image.name} is none")
         return VolumeLabels(case.labels, grid, case.image.name, to_classes)
-    labels = MaskLabels(case.labels, to_classes)
+    return _open_mask(case.labels, to_classes, case.image, shape)
+
+
+def _open_mask(path: Path, to_classes: ToClasses, image: Path, shape: tuple[int, ...]) -> MaskLabels:
+    labels = MaskLabels(path, to_classes)
     if labels.shape != shape:
         labels.close()
-        raise SourceError(f"{case.labels.name} is {labels.shape}; its image {case.image.name} is {shape}")
+        raise SourceError(f"{path.name} is {labels.shape}; its image {image.name} is {shape}")
     return labels
 
 

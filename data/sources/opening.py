@@ -11,10 +11,13 @@ from data.patches.grid import Box
 from data.sources import open_source
 from data.sources.body import find_body
 from data.sources.class_names import ClassNames, build_class_names
+from data.sources.grey import GreySource
 from data.sources.intensity import AS_IT_IS, IntensityRule, build_intensity
 from data.sources.labels import ToClasses, build_mask_rule, open_labels
 from data.sources.source import CroppedSource, Source, SourceError
 from data.sources.volume import VolumeSource
+
+RGB = 3  # channels of a colour image
 
 
 @dataclass(frozen=True)
@@ -39,8 +42,13 @@ class CaseReader:
         return list(self.names.classes)
 
     def open_image(self, case: Case) -> Source:
-        """The image of a case; raises SourceError, also for other channels than the network takes."""
+        """The image of a case, as grey values for a network of one channel.
+
+        Raises SourceError, also for other channels than the network takes.
+        """
         source = open_source(case.image, self.intensity)
+        if source.channels == RGB and self.channels == 1:
+            source = GreySource(source)
         if source.channels != self.channels:
             source.close()
             raise SourceError(f"{case.image.name} has {source.channels} channels; MODEL.IN_CHANNELS is {self.channels}")

@@ -19,7 +19,7 @@ CANDIDATES = 16  # samples that are looked at to find annotated ones
 def write_samples(path: Path, samples: Sequence[Sample], predict: Predict, count: int = 4) -> None:
     """A grid of image, truth and prediction at probability 0.5 for `count` samples, annotated ones first.
 
-    The Dice is that of the whole sample, also where a slice of it is drawn.
+    Dice and IoU are those of the whole sample, also where a slice of it is drawn.
     """
     candidates = samples[:: max(1, len(samples) // CANDIDATES)][:CANDIDATES]
     read = [(sample.name, *sample.read()) for sample in candidates]
@@ -29,6 +29,7 @@ def write_samples(path: Path, samples: Sequence[Sample], predict: Predict, count
         probabilities = predict(np.moveaxis(image, -1, 0)[None])[0]
         predicted = to_classes(np.moveaxis(np.rint(255 * probabilities), 0, -1), level=128)
         known = truth != IGNORE
+        scored = count_confusion((predicted > 0) & known, (truth > 0) & known)
         rows.append(flat_row(image, truth, predicted))
         titles.append(f"{name}   Dice {scored.dice:.3f}, IoU {scored.iou:.3f}")
     with atomic_path(path) as draft:

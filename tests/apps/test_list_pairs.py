@@ -75,3 +75,16 @@ def test_videos_that_share_a_picture_become_one_group_on_one_side(videos, capsys
         "v1/frames/002.png and v3/frames/001.png are the same picture: v3_001 joins the group v1"
         in capsys.readouterr().out
     )
+
+
+def test_a_roboflow_export_becomes_a_table_in_which_copies_of_a_picture_are_one_group(tmp_path):
+    for split, names in (("train", ["a.rf.1", "a.rf.2", "b.rf.1"]), ("valid", ["c.rf.1"])):
+        save_pictures(tmp_path / split, names, 10 * len(names))
+        save_pictures(tmp_path / split, [f"{name}_mask" for name in names], 0)
+        (tmp_path / split / "_classes.csv").write_text("Pixel Value, Class\n0, background\n1, object\n2, object\n")
+    options = ["DATASETS.LAYOUT", "roboflow", "DATASETS.WSI_FOLDER", str(tmp_path), "MODEL.IN_CHANNELS", "1"]
+    assert main([str(tmp_path / "id.csv"), "--held-out", "1", *options]) == 0
+    rows = read_table(tmp_path / "id.csv", ["id", "group", "split"])
+    assert list(rows["id"]) == ["a.rf.1", "a.rf.2", "b.rf.1", "c.rf.1"]
+    assert list(rows["group"]) == ["a", "a", "b", "c"]
+    assert set(rows["split"]) == {"train", "test"}

@@ -86,7 +86,15 @@ def test_bad_run_lengths_are_an_error_of_the_case(case):
 def test_an_image_with_other_channels_than_the_network_takes_is_an_error_naming_both(case):
     case, _ = case
     with (
-        pytest.raises(SourceError, match=r"a\.tif has 3 channels; MODEL\.IN_CHANNELS is 1"),
-        build_reader(make_cfg(MODEL_IN_CHANNELS=1)).open_image(case),
+        pytest.raises(SourceError, match=r"a\.tif has 3 channels; MODEL\.IN_CHANNELS is 4"),
+        build_reader(make_cfg(MODEL_IN_CHANNELS=4)).open_image(case),
     ):
         pass
+
+
+def test_a_network_of_one_channel_takes_the_grey_values_of_a_colour_image(case):
+    case, _ = case
+    with build_reader(make_cfg(MODEL_IN_CHANNELS=1, DATASETS_CROP=[4, 8, 40, 50])).open_image(case) as image:
+        assert (image.channels, image.shape) == (1, (40, 50))
+        assert image.frame_level0[1] != (40, 50)
+        assert image.read(Box((0, 0), (2, 3))).shape == (2, 3, 1)
