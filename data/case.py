@@ -22,7 +22,8 @@ class Case:
     """One image to learn from or to predict.
 
     `labels` is the path of a mask image or of outlines, a mask with names of its values, an entry of a COCO file, the
-    run-length text of each class by its name, or None where unknown. `spacing_um` is the pixel size at level 0 that a table states, in um, or 0.
+    run-length text of each class by its name, or None where unknown. `spacing_um` is the pixel size at level 0 that
+    a table states, in um, or 0.
     """
 
     id: str
