@@ -20,6 +20,7 @@ from config.load import all_keys, flatten
 if TYPE_CHECKING:
     from data.cases import Case
     from data.sources.opening import CaseReader
+    from data.sources.source import Source
     from data.stitching.case import Inference
     from data.stitching.mask_rule import MaskRule
     from data.stitching.probability_map import ProbabilityMap
@@ -59,25 +60,23 @@ class Segmentation:
         from data.sources import open_source
 
         with open_source(self.path) as source:
-            pixels = source.read(whole(source.shape))
-        return pixels if pixels.shape[-1] == 3 else np.repeat(pixels[..., :1], 3, axis=-1)
-
-    def cleaned(self, threshold: float | None = None) -> "tuple[ProbabilityMap, MaskRule]":
-        """The map after post-processing and the rule of its mask, at the rule's own threshold or at another one."""
-        from data.stitching.postprocess import clean_case
-
-        rule = self.rule if threshold is None else replace(self.rule, threshold=threshold)
-        return clean_case(self.raw, Path(self._scratch.name) / "cleaned.zarr", rule), rule
+            return _in_colour(source.read(whole(source.shape)))
 
     def mask(self, threshold: float | None = None, longest_px: int = 0) -> np.ndarray:
-        """Class indices (rows, columns) uint8 at the size of the picture, or shrunk to `longest_px`."""
+        """Class indices (rows, columns) uint8 at the size of the picture, or shrunk to `longest_px`.
+
+        They are those after post-processing, at the rule's own threshold or at another one. Threads may ask at once.
+        """
         from data.patches.grid import whole
         from data.patches.tissue import shrunk_shape
         from data.stitching.mask import MaskView
+        from data.stitching.postprocess import clean_case
 
-        final, rule = self.cleaned(threshold)
+        rule = self.rule if threshold is None else replace(self.rule, threshold=threshold)
         shape = shrunk_shape(self.shape, longest_px) if longest_px else self.shape
-        return MaskView(final.on_image(shape), rule.extent).read(whole(shape))
+        with TemporaryDirectory(dir=self._scratch.name) as folder:
+            final = clean_case(self.raw, Path(folder) / "cleaned.zarr", rule)
+            return MaskView(final.on_image(shape), rule.extent).read(whole(shape))
 
     def overlay(self, threshold: float | None = None) -> np.ndarray:
         """The picture (rows, columns, 3) uint8 with the mask's areas in the colours of the classes."""
@@ -92,6 +91,39 @@ class Segmentation:
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+
+
+def preview(path: Path, longest_px: int, most_px: int) -> np.ndarray:
+    """A picture shrunk to at most `longest_px` along a side, (rows, columns, 3) uint8; refused as for prediction."""
+    from data.patches.grid import whole
+    from data.patches.tissue import shrunk_shape
+    from data.sources import ScaledSource, open_source
+
+    with open_source(path) as source:
+        refuse_large_source(path, source, most_px)
+        shape = shrunk_shape(source.shape, longest_px)
+        return _in_colour(ScaledSource(source, shape).read(whole(shape)))
+
+
+def refuse_large_source(path: Path, source: "Source", most_px: int) -> None:
+    """Raise TooLargeError where a picture, or a part of it that is decoded at once, has more than `most_px` pixels."""
+    from data.sources import SourceError
+
+    if len(source.shape) != 2:
+        raise SourceError(f"{path.name} is no flat picture; test_net.py predicts volumes")
+    tiles = [source.tile_shape(level) for level in range(len(source.level_shapes))]
+    _refuse_shapes(path, [*source.level_shapes, *tiles], most_px)
+
+
+def _refuse_shapes(path: Path, shapes: "Sequence[tuple[int, ...]]", most_px: int) -> None:
+    pixels = max(map(math.prod, shapes))
+    if pixels > most_px:
+        most = f"{most_px / MEGA:g}, see SERVE.MEGAPIXELS"
+        raise TooLargeError(f"{path.name} has {pixels / MEGA:.3g} megapixels; at most {most}, are taken")
+
+
+def _in_colour(pixels: np.ndarray) -> np.ndarray:
+    return pixels if pixels.shape[-1] == 3 else np.repeat(pixels[..., :1], 3, axis=-1)
 
 
 def draw_mask(picture: np.ndarray, mask: np.ndarray, classes: Sequence[str]) -> np.ndarray:
@@ -130,21 +162,12 @@ class Segmenter:
 
     def _refuse_large(self, case: "Case") -> None:
         """Raise TooLargeError for a picture that would take too much memory, before any pixel of it is decoded."""
-        from data.sources import SourceError, open_source
+        from data.sources import open_source
 
         with open_source(case.image) as source:
-            if len(source.shape) != 2:
-                raise SourceError(f"{case.image.name} is no flat picture; test_net.py predicts volumes")
-            tiles = [source.tile_shape(level) for level in range(len(source.level_shapes))]
-            self._refuse_shapes(case.image, [*source.level_shapes, *tiles])
+            refuse_large_source(case.image, source, self.most_px)
         with self.reader.open_image(case) as image:
-            self._refuse_shapes(case.image, [self.inference.scale.shape_of(image)])
-
-    def _refuse_shapes(self, path: Path, shapes: "Sequence[tuple[int, ...]]") -> None:
-        pixels = max(map(math.prod, shapes))
-        if pixels > self.most_px:
-            most = f"{self.most_px / MEGA:g}, see SERVE.MEGAPIXELS"
-            raise TooLargeError(f"{path.name} has {pixels / MEGA:.3g} megapixels; at most {most}, are taken")
+            _refuse_shapes(case.image, [self.inference.scale.shape_of(image)], self.most_px)
 
 
 class TooLargeError(ValueError):
