@@ -12,7 +12,7 @@ from config.volume_patches import CROPS_OF_VOLUMES, patch_mistakes
 from config.volumes import volume_mistakes
 from config.windows import window_mistakes
 
-CHOICES: dict[str, list] = {
+CHOICES = {
     "MODEL.ARCHITECTURE": [
         *["UneXt", "UneXt101", "UneXt50", "UneXt18"],
         *["Unet", "UnetPlusPlus", "MAnet", "Linknet", "FPN", "PSPNet", "DeepLabV3", "DeepLabV3Plus", "PAN"],
@@ -25,7 +25,6 @@ CHOICES: dict[str, list] = {
     "INPUT.INTENSITY": ["", "window", "range", "percentiles"],
     "INPUT.FROM": ["tiles", "crops", "whole"],
     "SOLVER.SAMPLING": ["all", "foreground", "object_size", "area", *CROPS_OF_VOLUMES],
-    "MODEL.AXES": [2, 3],
     "AUGMENTATION.SET": ["", *AUGMENTATION_SETS],
     "AUGMENTATION.STAINS": ["he", "pas"],
     "SOLVER.PSEUDO": ["hard", "soft"],
