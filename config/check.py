@@ -135,9 +135,6 @@ FRACTIONS = [
         "GAMMA",
         "STAIN",
         "STAIN_STRENGTH",
-        "MOTION",
-        "BIAS_FIELD",
-        "INTENSITY_SHIFT",
         "CUTMIX",
     ]
 ]

@@ -17,7 +17,14 @@ def patch_mistakes(cfg: CfgNode) -> Iterator[str]:
     axes = cfg.AUGMENTATION.FLIP_AXES
     if not all(axis in range(3) for axis in axes) or len(set(axes)) < len(axes):
         yield f"AUGMENTATION.FLIP_AXES is {axes}; it must name axes 0 (z), 1 (row) and 2 (column), each once at most"
-    yield from _patch(cfg) if cfg.MODEL.AXES == 3 else _flat(cfg)
+    for name in OF_VOLUMES:
+        if not 0 <= cfg.AUGMENTATION[name] <= 1:
+            yield f"AUGMENTATION.{name} is {cfg.AUGMENTATION[name]}; it must lie in 0 to 1"
+    yield from {2: _flat, 3: _patch}.get(cfg.MODEL.AXES, _nothing)(cfg)
+
+
+def _nothing(cfg: CfgNode) -> Iterator[str]:
+    yield from ()
 
 
 def _patch(cfg: CfgNode) -> Iterator[str]:

@@ -39,6 +39,7 @@ def test_every_way_to_learn_from_volumes_is_right(options):
         ({"AUGMENTATION_FLIP_AXES": [2]}, r"AUGMENTATION\.FLIP_AXES is \[2\]; that is for volumes"),
         ({**CROPS, "AUGMENTATION_FLIP_AXES": [0, 3]}, r"FLIP_AXES is \[0, 3\]; it must name axes 0"),
         ({**CROPS, "AUGMENTATION_FLIP_AXES": [1, 1]}, "each once at most"),
+        ({**CROPS, "AUGMENTATION_BIAS_FIELD": 1.5}, r"AUGMENTATION\.BIAS_FIELD is 1\.5; it must lie in 0 to 1"),
         ({"MODEL_AXES": 4}, r"MODEL\.AXES is 4; choose one of \[2, 3\]"),
     ],
 )
