@@ -92,13 +92,14 @@ def prepare(cfg: CfgNode, failures: "Failures") -> Material | None:
 
     import_fastai()
     from model.custom_models import build_model, check_network
+    from model.network_options import build_trial_sizes
     from model.torch_network import choose_engine
     from utils.loggers.opening import check_loggers
 
     with config_mistakes():
         check_loggers(cfg.SOLVER.LOGGERS)
         # a wrong name, file or size is found before anything slow
-        check_network(build_model(cfg), cfg.MODEL.IN_CHANNELS, cfg.INPUT.SIZE_TRAIN)
+        check_network(build_model(cfg), cfg.MODEL.IN_CHANNELS, build_trial_sizes(cfg))
         choose_engine(cfg.TEST.ENGINE)
         return gather(cfg, failures)
 

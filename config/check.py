@@ -8,18 +8,24 @@ from yacs.config import CfgNode
 
 from config.augmentation import AUGMENTATION_SETS
 from config.load import ConfigError
+from config.networks import NORMS, VOLUME_NETWORKS, network_mistakes
 from config.volume_patches import CROPS_OF_VOLUMES, patch_mistakes
 from config.volumes import volume_mistakes
 from config.windows import window_mistakes
 
 CHOICES = {
+CHOICES: dict[str, list[Any]] = {
     "MODEL.ARCHITECTURE": [
         *["UneXt", "UneXt101", "UneXt50", "UneXt18"],
         *["Unet", "UnetPlusPlus", "MAnet", "Linknet", "FPN", "PSPNet", "DeepLabV3", "DeepLabV3Plus", "PAN"],
         *["UPerNet", "Segformer", "DPT"],
+        *VOLUME_NETWORKS,
     ],
     "MODEL.ACTIVATION": ["sigmoid", "None"],
     "DATASETS.LAYOUT": ["slides", "pairs", "roboflow", "decathlon", "series"],
+    "MODEL.ACTIVATION": ["sigmoid", "softmax", "None"],
+    "MODEL.NORM": ["", *NORMS],
+    "DATASETS.LAYOUT": ["slides", "pairs", "decathlon", "series"],
     "DATASETS.CROP_TO": ["", "body"],
     "TILES.TISSUE": ["saturation", "otsu"],
     "INPUT.INTENSITY": ["", "window", "range", "percentiles"],
@@ -41,6 +47,7 @@ CHOICES = {
         "bce_dice",
         "bce_lovasz",
         "boundary_bce",
+        "dice_ce",
         "dice_coef_loss",
         "loss_focal_corrected",
         "loss_sym_lovasz_focal_corrected",
@@ -58,6 +65,10 @@ CHOICES_OF_LISTS = {
 }
 WITH_SPLITS = ["roboflow", "decathlon", "series"]  # layouts whose cases have splits without DATASETS.ID_CSV
 WITH_INNER_MASKS = ["UneXt", "UneXt101", "UneXt50", "UneXt18", "Unet", "UnetPlusPlus", "MAnet", "Linknet"]
+WITH_SPLITS = ["decathlon", "series"]  # layouts whose cases have splits without DATASETS.ID_CSV
+WITH_INNER_MASKS = [
+    *["UneXt", "UneXt101", "UneXt50", "UneXt18", "Unet", "UnetPlusPlus", "MAnet", "Linknet", "monai-DynUNet"]
+]
 AT_LEAST_ONE = [
     "INPUT.SIZE_TRAIN",
     "INPUT.PATCHES_PER_CASE",
@@ -96,17 +107,20 @@ NOT_NEGATIVE = [
     "SOLVER.CLIP",
     "SOLVER.DEEP_SUPERVISION",
     "MODEL.ANY_HEAD",
+    "MODEL.RES_UNITS",
     "SOLVER.SWA_EPOCHS",
     "SOLVER.CHECKPOINT_MINUTES",
 ]
-POSITIVE = ["TILES.REDUCTION", "SOLVER.LR", "SOLVER.ENCODER_LR_FACTOR", "SOLVER.PLATEAU_FACTOR"]
-POSITIVE += ["SERVE.MEGAPIXELS", "SERVE.MEGABYTES", "SERVE.UPLOAD_SECONDS"]
 POSITIVE = [
     "TILES.REDUCTION",
     "INPUT.DIFFUSION_KAPPA",
     "SOLVER.LR",
     "SOLVER.ENCODER_LR_FACTOR",
     "SOLVER.PLATEAU_FACTOR",
+    "SOLVER.POS_WEIGHT",
+    "SERVE.MEGAPIXELS",
+    "SERVE.MEGABYTES",
+    "SERVE.UPLOAD_SECONDS",
 ]
 FRACTIONS = [
     "SOLVER.SAMPLING_SHARE",
@@ -160,6 +174,7 @@ def check_cfg(cfg: CfgNode, paths: Sequence[str] = (), known: Sequence[str] = ()
         *_lists(cfg),
         *_training(cfg),
         *patch_mistakes(cfg),
+        *network_mistakes(cfg),
         *_missing(cfg, paths),
     ]
     if mistakes:

@@ -111,12 +111,20 @@ _C.AUGMENTATION.CUTMIX = 0.0  # probability that a box of another patch, with it
 
 # ---------------------------------------------------------------------------------------------------------------- model
 _C.MODEL = Cn()
-_C.MODEL.ARCHITECTURE = "UneXt101"  # UneXt101, UneXt50, UneXt18, UneXt (any encoder in stages) or any smp architecture
+_C.MODEL.ARCHITECTURE = (
+    "UneXt101"  # UneXt101, UneXt50, UneXt18, UneXt (any encoder in stages), any smp architecture, or 'monai-<name>'
+)
 _C.MODEL.ENCODER_NAME = "resnext101_32x16d"  # encoder of UneXt and smp networks; 'tu-<name>' takes a timm encoder
 _C.MODEL.ENCODER_WEIGHTS = "ssl"  # pretrained weights: a name ('imagenet', 'ssl'), a local weight file, or None
-_C.MODEL.ACTIVATION = "sigmoid"  # kept for older configs: networks give logits, one sigmoid turns them into probability
+_C.MODEL.ACTIVATION = "sigmoid"  # 'softmax': classes exclude each other; 'sigmoid' or 'None': each has one of its own
 _C.MODEL.AXES = 2  # spatial axes of the images: 2 (row, column), or 3 for volumes (z, row, column)
 _C.MODEL.IN_CHANNELS = 3  # channels of the image; with 1, colour images are read as grey values
+_C.MODEL.IN_CHANNELS = 3  # channels of the image
+_C.MODEL.CHANNELS = []  # monai: channels of each level, [16, 32, 64, 128]; UNETR: of convolutions, of the transformer
+_C.MODEL.STRIDES = []  # monai-UNet, AttentionUnet, DynUNet: between levels, [2, [1, 2, 2], 2]; empty: 2 everywhere
+_C.MODEL.RES_UNITS = 2  # monai-UNet: residual units a level; 0: two plain convolutions
+_C.MODEL.NORM = ""  # monai: 'instance', 'batch' or 'group' norm; empty: the network's own
+_C.MODEL.DROPOUT = 0.0  # monai: probability that a feature is left out in a training step
 _C.MODEL.ANY_HEAD = 0.0  # weight of a loss that asks, in training, whether a patch holds a class at all; 0: none
 
 # --------------------------------------------------------------------------------------------------------------- solver
@@ -124,6 +132,7 @@ _C.SOLVER = Cn()
 _C.SOLVER.LOSS_FUNCTION_NAME = "bce_dice"  # a name of utils/losses.py
 _C.SOLVER.LOSS_PARTS = []  # sum of losses times weights in place of the one named, [['bce', 1], ['tversky', 0.5]]
 _C.SOLVER.DEEP_SUPERVISION = 0.0  # weight of the loss of masks from inner layers, in training; UneXt, U-Nets; 0: none
+_C.SOLVER.POS_WEIGHT = 1.0  # weight of foreground in bce, also within bce_dice, bce_lovasz and LOSS_PARTS
 _C.SOLVER.N_FOLDS = 4  # folds of the cross-validation; of no effect with FOLDS_CSV, FOLD_GROUPS or a split 'valid'
 _C.SOLVER.FOLDS = []  # folds to train, [0, 2]; empty: all
 _C.SOLVER.EPOCHS = 30  # passes over the training tiles

@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from yacs.config import CfgNode
 
+from model.network_options import NetworkOptions, build_network_options
 from utils.diffusion import build_diffusion
 
 FORMAT = "glomeruli-segmentation 1"
@@ -43,7 +44,7 @@ class ModelCard:
     sizes of objects and holes are there if they were tuned, too; a scale by axis is in `reductions`, `spacings_um` or
     `sides`, `intensity` is a volume's rule with its numbers, and `diffusion` what smooths raw pixels (steps, step,
     kappa); `config` is the run's config as YAML, without what has no effect on the weights, so that a run repeated
-    elsewhere gives the same file.
+    elsewhere gives the same file; `network` is how the network is built.
     """
 
     architecture: str
@@ -69,6 +70,7 @@ class ModelCard:
     sides: tuple[int, ...] = ()
     intensity: tuple[str | float, ...] = ()
     diffusion: tuple[float, ...] = ()
+    network: NetworkOptions = field(default_factory=NetworkOptions)
 
 
 def build_card(
@@ -99,6 +101,7 @@ def build_card(
         reductions=() if tiles.SIDES or tiles.SPACINGS_UM else tuple(map(float, tiles.REDUCTIONS)),
         intensity=_intensity(cfg.INPUT),
         diffusion=build_diffusion(cfg),
+        network=build_network_options(cfg),
     )
 
 
@@ -128,9 +131,11 @@ def decode_card(metadata: Mapping[str, str], path: Path) -> ModelCard:
         raise ValueError(f"{path} is no readable weights file: {error}") from error
     if values.get("format") != FORMAT:
         raise ValueError(f"{path} has format {values.get('format')!r}; this program reads {FORMAT!r}")
-    known = {field.name for field in fields(ModelCard)}
-    return ModelCard(**{name: _tuple(value) for name, value in values.items() if name in known})
+    known = {each.name for each in fields(ModelCard)}
+    return ModelCard(**{name: _field(name, value) for name, value in values.items() if name in known})
 
 
-def _tuple(value: Any) -> Any:
+def _field(name: str, value: Any) -> Any:
+    if name == "network":
+        return NetworkOptions(**value)
     return tuple(value) if isinstance(value, list) else value

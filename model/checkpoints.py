@@ -14,8 +14,16 @@ from utils.atomic import atomic_path
 
 
 def save_checkpoint(path: Path, state: Mapping[str, torch.Tensor], card: ModelCard) -> None:
-    """Write tensors and card to a safetensors file, in one step; equal content gives equal bytes."""
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+    """Write tensors and card to a safetensors file, in one step; equal content gives equal bytes.
+
+    Of a tensor that has several names in the network, only the first is written.
+    """
+    tensors, written = {}, set()
+    for name, tensor in state.items():
+        place = (tensor.data_ptr(), tensor.shape) if tensor.numel() else name
+        if place not in written:
+            tensors[name] = tensor.detach().cpu().contiguous()
+        written.add(place)
     with atomic_path(path) as draft:
         draft.write_bytes(save(tensors, encode_card(card)))
 

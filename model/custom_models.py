@@ -1,10 +1,13 @@
-"""Networks by name: the UneXt family and every architecture of segmentation_models_pytorch; all give logits."""
+"""Networks by name: the UneXt family, every architecture of segmentation_models_pytorch, some of MONAI.
+
+All give logits.
+"""
 
 import difflib
 import os
 import pickle
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -18,13 +21,16 @@ from torch import Tensor, nn
 from yacs.config import CfgNode
 
 from model.encoder_weights import fit_tensor, fold_layer_scale, is_dispensable, left_over
+from model.exclusive import make_exclusive
+from model.network_options import NetworkOptions, build_network_options
 from model.unext import UneXt
+from model.volume_networks import VOLUME_NETWORKS, build_volume_network
 
 WEIGHT_SUFFIXES = (".safetensors", ".pth", ".pt")
 PREFIXES = ("module.", "model.", "encoder.")  # of DataParallel, of wrappers, of whole networks
 UNUSED_KEYS = frozenset({"aspp.conv1.weight"})  # in the published UneXt101 weights, read by nothing
 SHOWN = 5  # names shown of a long list
-SHORT_LIST = 20  # names that can be shown at once
+SHORT_LIST = 30  # names that can be shown at once
 UNFIT = (
     AttributeError,
     KeyError,
@@ -46,24 +52,38 @@ def build_model(cfg: CfgNode) -> nn.Module:
         cfg.MODEL.ENCODER_WEIGHTS,
         cfg.MODEL.IN_CHANNELS,
         len(cfg.DATASETS.CLASSES),
+        build_network_options(cfg),
     )
 
 
 def build_network(
-    architecture: str, encoder_name: str, encoder_weights: str | None, in_channels: int, classes: int
+    architecture: str,
+    encoder_name: str,
+    encoder_weights: str | None,
+    in_channels: int,
+    classes: int,
+    options: NetworkOptions | None = None,
 ) -> nn.Module:
-    """Network that maps (N, in_channels, H, W) to logits (N, classes, H, W).
+    """Network that maps (N, in_channels, *axes) to logits (N, classes, *axes), in two axes unless `options` say three.
 
-    `architecture` is a name of `ARCHITECTURES` in any case. `encoder_name` is not read where the architecture fixes
-    its encoder (UneXt101, UneXt50, UneXt18). `encoder_weights` is a name ('imagenet', 'ssl'), a local .safetensors,
-    .pth or .pt file, or None, 'None' or '' for none. Raises ValueError for a wrong choice or a file that does not
-    fit, RuntimeError where named weights cannot be downloaded.
+    `architecture` is a name of `ARCHITECTURES` or `VOLUME_NETWORKS` in any case. `encoder_name` is not read where the
+    architecture fixes its encoder (UneXt101, UneXt50, UneXt18). `encoder_weights` is a name ('imagenet', 'ssl'), a
+    local .safetensors, .pth or .pt file, or None, 'None' or '' for none. MONAI's networks read neither. Raises
+    ValueError for a wrong choice or a file that does not fit, RuntimeError where named weights cannot be downloaded.
     """
-    names = {name.lower(): name for name in ARCHITECTURES}
+    options = options or NetworkOptions()
+    names = {name.lower(): name for name in (*ARCHITECTURES, *VOLUME_NETWORKS)}
     if architecture.lower() not in names:
-        raise ValueError(_wrong_choice("MODEL.ARCHITECTURE", architecture, ARCHITECTURES))
-    weights = None if encoder_weights in (None, "") or encoder_weights.lower() == "none" else encoder_weights
-    return ARCHITECTURES[names[architecture.lower()]](encoder_name, weights, in_channels, classes)
+        raise ValueError(_wrong_choice("MODEL.ARCHITECTURE", architecture, names.values()))
+    name = names[architecture.lower()]
+    if name in VOLUME_NETWORKS:
+        network = build_volume_network(name, in_channels, classes, options)
+    elif options.axes != 2:
+        raise ValueError(f"MODEL.ARCHITECTURE {name} is for 2 axes; for MODEL.AXES 3 take one of {[*VOLUME_NETWORKS]}")
+    else:
+        weights = None if encoder_weights in (None, "") or encoder_weights.lower() == "none" else encoder_weights
+        network = ARCHITECTURES[name](encoder_name, weights, in_channels, classes)
+    return make_exclusive(network) if options.exclusive else network
 
 
 def parameter_groups(model: nn.Module) -> list[list[nn.Parameter]]:
@@ -80,17 +100,18 @@ def parameter_groups(model: nn.Module) -> list[list[nn.Parameter]]:
     return [encoder, rest]
 
 
-def check_network(model: nn.Module, in_channels: int, side: int) -> None:
-    """Raise ValueError where a network cannot take patches of `side` pixels in training and others at prediction."""
+def check_network(model: nn.Module, in_channels: int, sizes: Sequence[tuple[int, ...]]) -> None:
+    """Raise ValueError where a network cannot take patches of some sizes (*axes), as `build_trial_sizes` gives them."""
     device = next(model.parameters()).device
-    for size in ((side, side), (128, 160)):
+    for size in sizes:
         try:
             with torch.no_grad():
                 model.eval()(torch.zeros((1, in_channels, *size), device=device))
         except (AssertionError, IndexError, RuntimeError, ValueError) as error:
+            instead = "another encoder, or a larger INPUT.SIZE_TRAIN" if len(size) == 2 else "another INPUT.PATCH"
             raise ValueError(
                 f"the network of MODEL.ARCHITECTURE and MODEL.ENCODER_NAME cannot take a patch of "
-                f"{size[0]} x {size[1]} pixels: {_short(error)}; choose another encoder, or a larger INPUT.SIZE_TRAIN"
+                f"{' x '.join(map(str, size))} pixels: {_short(error)}; choose {instead}"
             ) from error
 
 
@@ -99,9 +120,10 @@ def load_state(model: nn.Module, state_dict: dict[str, Tensor], source_name: str
 
     Raises ValueError naming `source_name` where a key is missing, unexpected or of another shape.
     """
-    own = model.state_dict()
+    own = model.state_dict(keep_vars=True)
     state = {_strip_unknown_prefixes(key, own): value for key, value in state_dict.items()}
     state = {key: value for key, value in state.items() if key in own or key not in UNUSED_KEYS}
+    state = _under_all_names(state, own)
     missing = [key for key in own if key not in state]
     unexpected = [key for key in state if key not in own]
     reshaped = [key for key in own if key in state and own[key].shape != state[key].shape]
@@ -297,6 +319,13 @@ def _strip_unknown_prefixes(key: str, own: Iterable[str]) -> str:
     while key not in own and key.startswith(("module.", "model.")):
         key = key.split(".", 1)[1]
     return key
+
+
+def _under_all_names(state: dict[str, Tensor], own: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A state in which a tensor that the network holds under several names, and the file under one, has all of them."""
+    given = {id(value): state[key] for key, value in own.items() if key in state}
+    missing = {key: given[id(value)] for key, value in own.items() if key not in state and id(value) in given}
+    return state | missing
 
 
 def _class_count_hint(reshaped: list[str], state: dict[str, Tensor], own: dict[str, Tensor]) -> str:

@@ -12,39 +12,55 @@ import torch
 from torch import Tensor, nn
 
 from model.card import ModelCard, encode_card
+from model.network_options import raster
 from model.onnx import INPUT, OUTPUT, OnnxNetwork
 from model.torch_network import ProbabilityModule, TorchNetwork
 from utils.atomic import atomic_path
 
 CLOSE = 1e-4  # probabilities of torch and ONNX Runtime may differ by less than this
 BATCHES = ((1, 256, 288), (2, 384, 160))  # patches, rows, columns: the first is traced, both are compared
+PIXELS: dict[int, np.dtype[Any]] = {2: np.dtype(np.uint8), 3: np.dtype(np.float32)}  # of patches, by spatial axes
 log = logging.getLogger(__name__)
 
 
-def export_onnx(network: nn.Module, card: ModelCard, path: Path, batches: Sequence[tuple[int, ...]] = BATCHES) -> float:
-    """Write a network that gives logits as ONNX, for patches of any size; returns its distance from torch.
+def export_onnx(
+    network: nn.Module, card: ModelCard, path: Path, batches: Sequence[tuple[int, ...]] | None = None
+) -> float:
+    """Write a network that gives logits as ONNX, for patches of any size it takes; returns its distance from torch.
 
     That is the largest difference of probability on random patches (count, *size). Normalisation, sigmoid and card are
-    in the file; equal content gives equal bytes. Raises ValueError where the network has no such form or the distance
-    is not below CLOSE; then there is no file.
+    in the file; equal content gives equal bytes. Patches are uint8 in two axes, float32 of the same scale in three.
+    Raises ValueError where the network has no such form or the distance is not below CLOSE; then there is no file.
     """
+    batches = batches or export_batches(card)
     try:
-        model = _trace(ProbabilityModule(network, card).eval(), card.in_channels, batches[0])
+        model = _trace(ProbabilityModule(network, card).eval(), card, batches[0])
     except Exception as error:  # whatever torch meets in a network; it shares no base
         raise ValueError(f"{path.name}: this {card.architecture} has no ONNX form ({_in_short(error)})") from error
     with atomic_path(path) as draft:
         draft.write_bytes(_plain(model, card).SerializeToString(deterministic=True))
-        distance = _distance(TorchNetwork(network, card), OnnxNetwork(draft), card.in_channels, batches)
+        distance = _distance(TorchNetwork(network, card), OnnxNetwork(draft), card, batches)
         if not distance < CLOSE:
             raise ValueError(f"{path.name}: ONNX Runtime's probabilities are up to {distance:.2g} from torch's")
     return distance
 
 
-def _trace(module: nn.Module, channels: int, batch: tuple[int, ...]) -> onnx.ModelProto:
-    """The graph of a module for any count and size of patches."""
+def export_batches(card: ModelCard) -> Sequence[tuple[int, ...]]:
+    """Batches (count, *size) of patches that a network is traced and compared with."""
+    if card.network.axes == 2:
+        return BATCHES
+    if card.network.patch:
+        return ((1, *card.network.patch), (2, *card.network.patch))
+    steps = raster(card.architecture, card.network)
+    return ((1, *(3 * n for n in steps[:-1]), 4 * steps[-1]), (2, 4 * steps[0], *(3 * n for n in steps[1:])))
+
+
+def _trace(module: nn.Module, card: ModelCard, batch: tuple[int, ...]) -> onnx.ModelProto:
+    """The graph of a module for any count of patches, and any size unless the network takes but one."""
     count, *size = batch
-    patches = torch.zeros((max(2, count), channels, *size), dtype=torch.uint8)  # one alone would be taken for fixed
-    free = dict.fromkeys((0, *range(2, 2 + len(size))), torch.export.Dim.DYNAMIC)
+    count = max(2, count)  # one alone would be taken for fixed
+    patches = torch.from_numpy(np.zeros((count, card.in_channels, *size), PIXELS[len(size)]))
+    free = dict.fromkeys((0, *(() if card.network.patch else range(2, 2 + len(size)))), torch.export.Dim.DYNAMIC)
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # what torch tells itself
         program = torch.export.export(module, (patches,), dynamic_shapes=(free,)).run_decompositions(POOLING)
@@ -105,9 +121,12 @@ def _number(graph: onnx.GraphProto) -> None:
         node.output[:] = [names.get(name, name) for name in node.output]
 
 
-def _distance(one: TorchNetwork, other: OnnxNetwork, channels: int, batches: Sequence[tuple[int, ...]]) -> float:
+def _distance(one: TorchNetwork, other: OnnxNetwork, card: ModelCard, batches: Sequence[tuple[int, ...]]) -> float:
     rng = np.random.default_rng(0)
-    patches = [rng.integers(0, 256, (count, channels, *size), np.uint8) for count, *size in batches]
+    patches = [
+        rng.integers(0, 256, (count, card.in_channels, *size), np.uint8).astype(PIXELS[len(size)])
+        for count, *size in batches
+    ]
     return max(float(np.abs(one(each) - other(each)).max()) for each in patches)
 
 

@@ -69,7 +69,7 @@ def build_learner(dls: DataLoaders, model: nn.Module, cfg: CfgNode, callbacks: S
             StepSeed(cfg.SEED),
             StopAtNaN(),
             ProgressBar(),
-            ChannelsLast(),
+            *([ChannelsLast()] if cfg.MODEL.AXES == 2 else []),  # there is no such layout of volumes in fastai
             *build_steps(cfg),
             *callbacks,
         ],

@@ -12,7 +12,10 @@ INPUT, OUTPUT = "image", "probability"
 
 
 class OnnxNetwork:
-    """An ONNX file on ONNX Runtime on the CPU: (N, C, *) uint8 -> (N, K, *) float32 in [0, 1]."""
+    """An ONNX file on ONNX Runtime on the CPU: (N, C, *) -> (N, K, *) float32 in [0, 1].
+
+    Patches are uint8 in two axes, float32 of the same scale in three.
+    """
 
     def __init__(self, path: Path):
         import onnxruntime
@@ -31,11 +34,11 @@ class OnnxNetwork:
 
     def __call__(self, patches: np.ndarray) -> np.ndarray:
         """Probabilities of raw patches."""
-        return self._session.run([OUTPUT], {INPUT: patches})[0]
+        return self._session.run([OUTPUT], {INPUT: _as_traced(patches)})[0]
 
 
 class OpenVinoNetwork:
-    """An ONNX file on OpenVINO on the CPU: (N, C, *) uint8 -> (N, K, *) float32 in [0, 1].
+    """An ONNX file on OpenVINO on the CPU: (N, C, *) -> (N, K, *) float32 in [0, 1], of patches as ONNX Runtime's.
 
     OpenVINO computes in bfloat16 where the CPU can; probabilities then differ by some hundredths.
     """
@@ -62,7 +65,12 @@ class OpenVinoNetwork:
 
     def __call__(self, patches: np.ndarray) -> np.ndarray:
         """Probabilities of raw patches."""
-        return self._compiled({INPUT: patches})[OUTPUT]
+        return self._compiled({INPUT: _as_traced(patches)})[OUTPUT]
+
+
+def _as_traced(patches: np.ndarray) -> np.ndarray:
+    """Patches of the dtype that files take: 8-bit volumes become float32."""
+    return patches.astype(np.float32) if patches.ndim == 5 and patches.dtype == np.uint8 else patches
 
 
 def _in_one_line(error: Exception) -> str:

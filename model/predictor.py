@@ -1,6 +1,7 @@
 """From raw patches to probabilities: networks with their own normalisation, averaged, over flips and turns."""
 
 import itertools
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 from yacs.config import CfgNode
 
 from model.card import ModelCard, build_card
+from model.network_options import raster
 from utils.resample import axis_weights, resample
 
 if TYPE_CHECKING:
@@ -24,8 +26,8 @@ SUFFIXES = {
 }  # by TEST.ENGINE
 
 SIZES = ("min_object_px", "max_hole_px")
-SIDE = 32  # sides of what a network sees are multiples of it
-Network = Callable[[np.ndarray], np.ndarray]  # (N, C, *) uint8, contiguous -> (N, K, *) float32 in [0, 1]
+# (N, C, *) uint8, or float32 of the same scale, contiguous -> (N, K, *) float32 in [0, 1]
+Network = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -57,11 +59,11 @@ def views(kind: str, axes: int) -> list[View]:
     return table[kind]
 
 
-def at_scale(patches: np.ndarray, scale: float) -> np.ndarray:
-    """Patches (N, C, *) uint8 resampled by about `scale`, to the nearest sides that a network can see."""
-    sides = tuple(max(1, round(n * scale / SIDE)) * SIDE for n in patches.shape[2:])
+def at_scale(patches: np.ndarray, scale: float, steps: Sequence[int]) -> np.ndarray:
+    """Patches (N, C, *) resampled by about `scale`, to the nearest sides that are multiples of `steps`, by axis."""
+    sides = tuple(max(1, round(n * scale / step)) * step for n, step in zip(patches.shape[2:], steps, strict=True))
     seen = resized(patches, sides)
-    return seen if seen is patches else np.rint(seen, out=seen).astype(np.uint8)
+    return seen if seen is patches or patches.dtype != np.uint8 else np.rint(seen, out=seen).astype(np.uint8)
 
 
 def resized(patches: np.ndarray, sides: tuple[int, ...]) -> np.ndarray:
@@ -82,12 +84,17 @@ class Member:
 
 
 class Predictor:
-    """Mean probability of all members over all views and scales: (N, C, *) uint8 -> (N, K, *) float32 in [0, 1]."""
+    """Mean probability of all members over all views and scales: (N, C, *) -> (N, K, *) float32 in [0, 1].
+
+    Patches are uint8, or float32 of the same scale; their sides are multiples of `raster`, by axis.
+    """
 
     def __init__(self, members: Sequence[Member], tta: str = "none", scales: Sequence[float] = (1.0,)):
         self.members = members
         self.tta = tta
         self.scales = scales
+        rasters = [raster(member.card.architecture, member.card.network) for member in members]
+        self.raster = tuple(math.lcm(*steps) for steps in zip(*rasters, strict=True))
 
     @property
     def at_once(self) -> int:
@@ -105,7 +112,7 @@ class Predictor:
     def _looks(self, patches: np.ndarray) -> Iterator[np.ndarray]:
         """What each member says of each view at each scale, on the patches as they lie."""
         for scale in self.scales:
-            seen = at_scale(patches, scale) if scale != 1 else patches
+            seen = at_scale(patches, scale, self.raster) if scale != 1 else patches
             for member, view in itertools.product(self.members, views(self.tta, patches.ndim - 2)):
                 yield resized(_look(member, view, seen), patches.shape[2:])
 
@@ -174,13 +181,17 @@ def load_module(cfg: CfgNode, path: Path) -> "tuple[nn.Module, ModelCard]":
         state, card = load_checkpoint(path)
     else:
         state, card = read_weights(path), _card_of_config(cfg, path)
-    module = build_network(card.architecture, card.encoder_name, None, card.in_channels, len(card.classes))
+    channels, classes = card.in_channels, len(card.classes)
+    module = build_network(card.architecture, card.encoder_name, None, channels, classes, card.network)
     load_state(module, state, path.name)
     return module, card
 
 
 def refuse_mixture(first_path: Path, first: ModelCard, path: Path, card: ModelCard) -> None:
     """Raise ValueError naming what two weights files disagree on that an average cannot bridge."""
+    if first.network.axes != card.network.axes:
+        axes = f"{first.network.axes} axes and {path.name} for {card.network.axes}"
+        raise ValueError(f"{first_path.name} is for {axes}; they cannot be averaged")
     for name in (
         "classes",
         "in_channels",

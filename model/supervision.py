@@ -8,6 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from yacs.config import CfgNode
 
+from model.exclusive import exclusive
+from model.network_options import RASTERS, build_network_options, raster
 from utils.losses import IGNORE, Loss, bce, build_loss
 
 UNEXT = ("dec4", "dec3", "dec2")
@@ -22,28 +24,43 @@ INNER = {  # by architecture: layers whose features could be a mask
     "Linknet": UNET,
     # the shallower networks that a U-Net++ holds (Zhou et al., 2018)
     "UnetPlusPlus": ("decoder.blocks.x_3_3", "decoder.blocks.x_2_3", "decoder.blocks.x_1_3"),
+    "monai-DynUNet": ("upsamples",),  # a list of layers
 }
 DEEPEST = ("encoder", "enc4")  # what gives the deepest features
-SIDE = 128  # of the patch that the channels are looked up with
+SIDE = 128  # of the patch that the channels are looked up with, in two axes
+CONVOLUTIONS = {2: nn.Conv2d, 3: nn.Conv3d}  # by spatial axes
+MOST = 3  # layers of a list at most
+LINEAR = {2: "bilinear", 3: "trilinear"}
 
 
 class Supervised(nn.Module):
     """A network with heads on its inner layers and its deepest features.
 
-    In training (N, C, H, W) gives (N, (1 + heads) * classes, H, W): the network's logits, those of each inner layer and
-    those of the whole patch, the same at all pixels. In evaluation it gives the network's logits alone.
+    In training (N, C, *) gives (N, (1 + heads) * classes, *): the network's logits, those of each inner layer and those
+    of the whole patch, the same at all pixels. In evaluation it gives the network's logits alone. `size` (*axes) is
+    one that the network takes.
     """
 
-    def __init__(self, network: nn.Module, classes: int, inner: Sequence[str], whole_patch: bool, in_channels: int):
+    def __init__(
+        self,
+        network: nn.Module,
+        classes: int,
+        inner: Sequence[str],
+        whole_patch: bool,
+        in_channels: int,
+        size: tuple[int, ...] = (SIDE, SIDE),
+        exclusive_classes: bool = False,
+    ):
         super().__init__()
         self.network = network
+        self.exclusive_classes = exclusive_classes
         self.inner = tuple(inner)
         self.deepest = [name for name in DEEPEST if whole_patch and hasattr(network, name)][:1]
         self.features: dict[str, Tensor] | None = None
         for name in (*self.inner, *self.deepest):
             network.get_submodule(name).register_forward_hook(self._noting(name))
-        widths = self._widths(in_channels)
-        self.heads = nn.ModuleList(nn.Conv2d(widths[name], classes, 1) for name in self.inner)
+        widths = self._widths(torch.zeros(1, in_channels, *size))
+        self.heads = nn.ModuleList(CONVOLUTIONS[len(size)](widths[name], classes, 1) for name in self.inner)
         self.any_head = nn.ModuleList(nn.Linear(widths[name], classes) for name in self.deepest)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -53,9 +70,12 @@ class Supervised(nn.Module):
         logits, features = self._listen(images)
         size = logits.shape[2:]
         maps = [head(features[name]) for name, head in zip(self.inner, self.heads, strict=True)]
-        parts = [F.interpolate(each, size=size, mode="bilinear", align_corners=False) for each in maps]
+        parts = [F.interpolate(each, size=size, mode=LINEAR[len(size)], align_corners=False) for each in maps]
+        if self.exclusive_classes:
+            parts = [exclusive(each) for each in parts]
         for name, head in zip(self.deepest, self.any_head, strict=True):
-            parts.append(head(features[name].mean((2, 3)))[:, :, None, None].expand_as(logits))
+            whole = head(features[name].flatten(2).mean(2))
+            parts.append(whole.reshape(*whole.shape, *(1,) * len(size)).expand_as(logits))
         return torch.cat([logits, *parts], 1)
 
     def _listen(self, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
@@ -79,10 +99,10 @@ class Supervised(nn.Module):
         return note
 
     @torch.no_grad()
-    def _widths(self, in_channels: int) -> dict[str, int]:
+    def _widths(self, images: Tensor) -> dict[str, int]:
         """Channels of the features; a forward pass in evaluation draws nothing and changes no statistics."""
         self.network.eval()
-        _, features = self._listen(torch.zeros(1, in_channels, SIDE, SIDE))
+        _, features = self._listen(images)
         self.network.train()
         return {name: feature.shape[1] for name, feature in features.items()}
 
@@ -93,9 +113,24 @@ def build_supervision(cfg: CfgNode, network: nn.Module) -> tuple[nn.Module, Loss
     loss, classes = build_loss(cfg), len(cfg.DATASETS.CLASSES)
     if not (deep or whole):
         return network, loss
-    inner = INNER[cfg.MODEL.ARCHITECTURE] if deep else ()
-    supervised = Supervised(network, classes, inner, whole > 0, cfg.MODEL.IN_CHANNELS)
+    options = build_network_options(cfg)
+    inner = _layers(network, INNER[cfg.MODEL.ARCHITECTURE]) if deep else ()
+    is_volume = cfg.MODEL.ARCHITECTURE in RASTERS
+    size = tuple(2 * n for n in raster(cfg.MODEL.ARCHITECTURE, options)) if is_volume else (SIDE, SIDE)
+    supervised = Supervised(
+        network, classes, inner, whole > 0, cfg.MODEL.IN_CHANNELS, size, exclusive_classes=options.exclusive
+    )
     return supervised, supervised_loss(loss, len(inner), deep, whole)
+
+
+def _layers(network: nn.Module, names: Sequence[str]) -> list[str]:
+    """Names of layers; a list of layers stands for the last ones in it, but for that which gives the output."""
+    layers: list[str] = []
+    for name in names:
+        found = network.get_submodule(name)
+        inner = range(len(found) - 1)[-MOST:] if isinstance(found, nn.ModuleList) else None
+        layers += [name] if inner is None else [f"{name}.{place}" for place in inner]
+    return layers
 
 
 def supervised_loss(loss: Loss, inner: int, deep_weight: float, any_weight: float) -> Loss:

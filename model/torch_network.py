@@ -39,7 +39,8 @@ def choose_engine(name: str) -> TorchEngine:
 class ProbabilityModule(nn.Module):
     """A network with the preparation of its card before it and the one sigmoid after it.
 
-    (N, C, *) uint8 -> (N, K, *) float32 in [0, 1]: the one place where a torch logit becomes a probability.
+    (N, C, *) uint8, or float32 of the same scale -> (N, K, *) float32 in [0, 1]: the one place where a torch logit
+    becomes a probability.
     """
 
     def __init__(self, network: nn.Module, card: ModelCard):

@@ -77,7 +77,8 @@ def _part(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
     """The plain values of a state; its tensors are added to `tensors` under numbers."""
     if isinstance(value, torch.Tensor):
         name = str(len(tensors))
-        tensors[name] = value.detach().as_subclass(torch.Tensor).cpu().contiguous()
+        # a copy: a network may hold a tensor under several names, which the file's format refuses
+        tensors[name] = value.detach().as_subclass(torch.Tensor).cpu().clone(memory_format=torch.contiguous_format)
         return {PLACE: name}
     if isinstance(value, Mapping):
         return {str(name): _part(each, tensors) for name, each in value.items()}

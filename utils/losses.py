@@ -5,7 +5,9 @@ nothing, and gives the mean over the K channels as a float32 scalar. Those in SO
 floating targets between 0 and 1 as well: probabilities. Lists of pixels below are (N, K, P).
 """
 
+import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -16,6 +18,8 @@ from yacs.config import CfgNode
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 IGNORE = 255
+TINY = 1e-37  # about the smallest normal float32
+ROUNDING = 1e-6  # shares below it are what rounding leaves
 POOL = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}  # by spatial axes
 
 
@@ -33,16 +37,17 @@ class Pixels(NamedTuple):
 
 def build_loss(cfg: CfgNode) -> Loss:
     """Loss that SOLVER.LOSS_FUNCTION_NAME names, or the weighted sum that SOLVER.LOSS_PARTS lists."""
-    name, parts = cfg.SOLVER.LOSS_FUNCTION_NAME, cfg.SOLVER.LOSS_PARTS
+    name, parts, pos_weight = cfg.SOLVER.LOSS_FUNCTION_NAME, cfg.SOLVER.LOSS_PARTS, cfg.SOLVER.POS_WEIGHT
     if parts:
-        return weighted_sum([(_named(part, "SOLVER.LOSS_PARTS"), weight) for part, weight in parts])
-    return _named(name, "SOLVER.LOSS_FUNCTION_NAME")
+        return weighted_sum([(_named(part, "SOLVER.LOSS_PARTS", pos_weight), weight) for part, weight in parts])
+    return _named(name, "SOLVER.LOSS_FUNCTION_NAME", pos_weight)
 
 
-def _named(name: str, key: str) -> Loss:
+def _named(name: str, key: str, pos_weight: float) -> Loss:
     if name not in LOSSES:
         raise ValueError(f"{key} is {name!r}; choose one of {list(LOSSES)}")
-    return LOSSES[name]
+    weighted = WITH_POS_WEIGHT.get(name)
+    return partial(weighted, pos_weight=pos_weight) if weighted and pos_weight != 1 else LOSSES[name]
 
 
 def weighted_sum(parts: Sequence[tuple[Loss, float]]) -> Loss:
@@ -54,10 +59,14 @@ def weighted_sum(parts: Sequence[tuple[Loss, float]]) -> Loss:
     return loss
 
 
-def bce(logits: Tensor, targets: Tensor) -> Tensor:
-    """Binary cross-entropy, the mean over pixels."""
+def bce(logits: Tensor, targets: Tensor, pos_weight: float = 1.0) -> Tensor:
+    """Binary cross-entropy, that of true pixels times `pos_weight`, the mean over pixels."""
     pixels = _pixels(logits, targets)
-    return _pixel_mean(_expected(pixels, lambda wrongness, _: F.softplus(wrongness)), pixels.valid)
+
+    def cost(wrongness: Tensor, truth: Tensor) -> Tensor:
+        return (1 + (pos_weight - 1) * truth) * F.softplus(wrongness)
+
+    return _pixel_mean(_expected(pixels, cost), pixels.valid)
 
 
 def boundary_bce(logits: Tensor, targets: Tensor, reach_px: int = 2, edge_weight: float = 5.0) -> Tensor:
@@ -130,14 +139,45 @@ def symmetric_lovasz(logits: Tensor, targets: Tensor, per_image: bool = True) ->
     return _mean_of((errors * steps).sum(-1), valid.any(-1))
 
 
-def bce_dice(logits: Tensor, targets: Tensor) -> Tensor:
+def dice_ce(logits: Tensor, targets: Tensor, smooth: float = 1e-5) -> Tensor:
+    """Dice loss plus cross-entropy over classes that exclude each other, and their background.
+
+    Logits are log-odds of probabilities whose sum over the classes is below 1, as `model.exclusive` gives them; for one
+    class any logits are. Dice is of each image and class, background included: 1 - (2 |P T| + s) / (|P| + |T| + s);
+    both are what MONAI's DiceCELoss makes of a softmax. A pixel that any class ignores counts for nothing.
+    """
+    pixels = _pixels(logits, targets)
+    valid = pixels.valid.all(1, keepdim=True)
+    truth = torch.cat([(1 - pixels.truth.sum(1, keepdim=True)).clamp(min=0), pixels.truth], 1) * valid
+    logs = torch.cat([_log_background(pixels.logits), F.logsigmoid(pixels.logits)], 1) * valid
+    probabilities = logs.exp() * valid
+    both, sizes = (probabilities * truth).sum(2), probabilities.sum(2) + truth.sum(2)
+    dice = 1 - (2 * both + smooth) / (sizes + smooth)
+    cross_entropy = -(logs * truth).sum() / valid.sum().clamp(min=1)
+    return _mean_of(dice, valid.any(2).expand_as(dice)) + cross_entropy
+
+
+def _log_background(logits: Tensor) -> Tensor:
+    """Logarithm of 1 minus all probabilities, (N, K, P) to (N, 1, P).
+
+    It is counted from the rest that the most probable class leaves, which stays precise where that is sure.
+    """
+    surest, place = logits.max(1, keepdim=True)
+    others = torch.sigmoid(logits).scatter(1, place, 0.0).sum(1, keepdim=True)
+    rest = F.logsigmoid(-surest)
+    share = 1 - others / rest.exp().clamp(min=TINY)
+    # where others leave nothing that float32 can tell, the surest class alone gives value and gradient
+    return rest + torch.where(share > ROUNDING, share.clamp(min=ROUNDING).log(), math.log(ROUNDING))
+
+
+def bce_dice(logits: Tensor, targets: Tensor, pos_weight: float = 1.0) -> Tensor:
     """Mean of binary cross-entropy and Dice loss."""
-    return (bce(logits, targets) + dice_coef_loss(logits, targets)) / 2
+    return (bce(logits, targets, pos_weight) + dice_coef_loss(logits, targets)) / 2
 
 
-def bce_lovasz(logits: Tensor, targets: Tensor) -> Tensor:
+def bce_lovasz(logits: Tensor, targets: Tensor, pos_weight: float = 1.0) -> Tensor:
     """Mean of binary cross-entropy and symmetric Lovász."""
-    return (bce(logits, targets) + symmetric_lovasz(logits, targets)) / 2
+    return (bce(logits, targets, pos_weight) + symmetric_lovasz(logits, targets)) / 2
 
 
 def sym_lovasz_dice(logits: Tensor, targets: Tensor) -> Tensor:
@@ -238,4 +278,6 @@ LOSSES: dict[str, Loss] = {
     "loss_sym_lovasz_focal_corrected": loss_sym_lovasz_focal_corrected,
     "sym_lovasz_focal_dice": sym_lovasz_focal_dice,
     "bce_dice": bce_dice,
+    "dice_ce": dice_ce,
 }
+WITH_POS_WEIGHT: dict[str, Callable[..., Tensor]] = {"bce": bce, "bce_dice": bce_dice, "bce_lovasz": bce_lovasz}

@@ -13,6 +13,7 @@ from config.check import (
     label_options,
     learns_from_tiles,
 )
+from config.volume_patches import OF_VOLUMES
 
 
 def mistakes(*options, paths=(), known=()):
@@ -91,8 +92,10 @@ def test_some_values_are_above_zero(key, value):
 
 @pytest.mark.parametrize("key", FRACTIONS)
 def test_fractions_lie_between_zero_and_one(key):
+    volumes = ["MODEL.AXES", "3", "MODEL.ARCHITECTURE", "monai-UNet", "INPUT.PATCH", "[32, 32, 32]"]
+    others = volumes if key.split(".")[1] in OF_VOLUMES else []
     for value, count in (("0", 0), ("1", 0), ("1.01", 1), ("-0.01", 1)):
-        assert len(mistakes(key, value)) == count
+        assert len(mistakes(key, value, *others)) == count
 
 
 @pytest.mark.parametrize("value", ["nan", "inf", "-inf"])

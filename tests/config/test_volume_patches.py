@@ -4,7 +4,8 @@ from config.check import check_cfg, learns_from_tiles
 from config.load import ConfigError
 from tests.slides import make_cfg
 
-CROPS = {"MODEL_AXES": 3, "INPUT_FROM": "crops", "INPUT_PATCH": [16, 32, 32], "SOLVER_SAMPLING": "posneg"}
+VOLUMES = {"MODEL_AXES": 3, "MODEL_ARCHITECTURE": "monai-UNet"}
+CROPS = {**VOLUMES, "INPUT_FROM": "crops", "INPUT_PATCH": [16, 32, 32], "SOLVER_SAMPLING": "posneg"}
 
 
 @pytest.mark.parametrize(
@@ -12,9 +13,9 @@ CROPS = {"MODEL_AXES": 3, "INPUT_FROM": "crops", "INPUT_PATCH": [16, 32, 32], "S
     [
         CROPS,
         {**CROPS, "SOLVER_CACHE": "memory"},
-        {"MODEL_AXES": 3, "INPUT_FROM": "whole"},
-        {"MODEL_AXES": 3, "INPUT_FROM": "whole", "INPUT_PATCH": [16, 32, 32]},
-        {"MODEL_AXES": 3, "INPUT_PATCH": [16, 32, 32], "TILES_OVERLAP": 8, "SOLVER_SAMPLING": "foreground"},
+        {**VOLUMES, "INPUT_FROM": "whole"},
+        {**VOLUMES, "INPUT_FROM": "whole", "INPUT_PATCH": [16, 32, 32]},
+        {**VOLUMES, "INPUT_PATCH": [16, 32, 32], "TILES_OVERLAP": 8, "SOLVER_SAMPLING": "foreground"},
     ],
 )
 def test_every_way_to_learn_from_volumes_is_right(options):

@@ -3,7 +3,7 @@ import pytest
 from config import ConfigError, load_cfg
 from config.check import check_cfg
 
-VOLUMES = ["MODEL.AXES", "3", "INPUT.PATCH", "[16, 32, 32]"]
+VOLUMES = ["MODEL.AXES", "3", "MODEL.ARCHITECTURE", "monai-UNet", "INPUT.PATCH", "[16, 32, 32]"]
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,9 @@ def test_the_card_of_a_config_says_all_that_prediction_needs():
 
 
 def test_the_card_is_json_of_plain_values():
-    assert all(isinstance(value, (str, int, float, tuple, type(None))) for value in asdict(CARD).values())
+    values = asdict(CARD)
+    values |= values.pop("network")
+    assert all(isinstance(value, (str, int, float, tuple, type(None))) for value in values.values())
 
 
 def test_the_same_training_elsewhere_has_the_same_card():

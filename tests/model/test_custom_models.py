@@ -1,6 +1,5 @@
 import pickle
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import segmentation_models_pytorch as smp
@@ -8,7 +7,9 @@ import timm
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from yacs.config import CfgNode
 
+from config import load_cfg
 from model import custom_models
 from model.custom_models import (
     ARCHITECTURES,
@@ -24,11 +25,10 @@ SMP_NAMES = [network.__name__ for network in smp.MODEL_ARCHITECTURES_MAPPING.val
 TIMM_ENCODER = "tf_efficientnet_lite0"
 
 
-def config(**model) -> SimpleNamespace:
-    options = {"ARCHITECTURE": "UneXt18", "ENCODER_NAME": "resnet18", "ENCODER_WEIGHTS": None, "IN_CHANNELS": 3}
-    return SimpleNamespace(
-        MODEL=SimpleNamespace(**(options | model)), DATASETS=SimpleNamespace(CLASSES=["glomerulus", "vessel"])
-    )
+def config(**model) -> CfgNode:
+    choices = {"ARCHITECTURE": "UneXt18", "ENCODER_NAME": "resnet18", "ENCODER_WEIGHTS": "None", "IN_CHANNELS": 3}
+    options = [str(each) for name, value in (choices | model).items() for each in (f"MODEL.{name}", value)]
+    return load_cfg(options=[*options, "DATASETS.CLASSES", "['glomerulus', 'vessel']"])
 
 
 def classifier_state(seed: int = 0) -> dict[str, Tensor]:
@@ -101,7 +101,7 @@ def test_encoders_of_every_kind_take_patches_of_any_size_on_the_raster(architect
     network = build_network(architecture, encoder, None, 3, 2).eval()
     with torch.no_grad():
         assert network(torch.zeros(1, 3, 64, 96)).shape == (1, 2, 64, 96)
-    custom_models.check_network(network, 3, 96)
+    custom_models.check_network(network, 3, [(96, 96), (128, 160)])
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_an_encoder_that_an_architecture_cannot_have_is_named_in_one_line(archit
 def test_a_network_that_cannot_take_the_patches_is_refused(architecture: str, encoder: str, side: int) -> None:
     network = build_network(architecture, encoder, None, 3, 1)
     with pytest.raises(ValueError, match=rf"cannot take a patch of {side} x {side} pixels: .*; choose another encoder"):
-        custom_models.check_network(network, 3, side)
+        custom_models.check_network(network, 3, [(side, side), (128, 160)])
 
 
 def test_timm_encoders_take_any_channels() -> None:
@@ -151,7 +151,9 @@ def test_a_config_gives_a_channel_for_each_class() -> None:
 
 
 def test_no_activation_of_a_config_reaches_the_network() -> None:
-    plain, activated = (build_model(config(ARCHITECTURE="Unet", **more)) for more in ({}, {"ACTIVATION": "sigmoid"}))
+    plain, activated = (
+        build_model(config(ARCHITECTURE="Unet", **more)) for more in ({"ACTIVATION": "None"}, {"ACTIVATION": "sigmoid"})
+    )
     activated.load_state_dict(plain.state_dict())
     assert torch.equal(forward(plain, side=64), forward(activated, side=64))
 
@@ -201,6 +203,14 @@ def test_a_failed_download_of_timm_says_how_to_do_without(monkeypatch: pytest.Mo
 def test_an_encoder_the_architecture_cannot_have_is_no_failed_download() -> None:
     with pytest.raises(ValueError, match="Encoder name must start with 'tu-'"):
         build_network("DPT", "resnet18", "imagenet", 3, 1)
+
+
+def test_classes_of_a_network_for_slides_may_exclude_each_other() -> None:
+    plain, softmax = (build_model(config(ACTIVATION=activation)) for activation in ("sigmoid", "softmax"))
+    softmax.load_state_dict(plain.state_dict())
+    logits = forward(plain, side=64)
+    expected = torch.cat([torch.zeros_like(logits[:, :1]), logits], 1).softmax(1)[:, 1:]
+    torch.testing.assert_close(forward(softmax, side=64).sigmoid(), expected)
 
 
 # ------------------------------------------------------------------------------------------- parameter groups

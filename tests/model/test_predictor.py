@@ -101,7 +101,7 @@ def test_every_view_is_shown_to_the_network_once_and_contiguous():
 @pytest.mark.parametrize("shape", [(2, 3, 640, 320), (1, 1, 96, 64), (1, 2, 32, 64, 96)])
 def test_a_patch_at_a_scale_has_the_nearest_sides_that_a_network_can_see(shape):
     for scale in (0.8, 1.0, 1.25, 0.3):
-        seen = at_scale(np.full(shape, 200, np.uint8), scale)
+        seen = at_scale(np.full(shape, 200, np.uint8), scale, (32,) * (len(shape) - 2))
         assert seen.dtype == np.uint8
         assert (seen == 200).all()
         for side, full in zip(seen.shape[2:], shape[2:], strict=True):

@@ -10,7 +10,7 @@ from config.check import WITH_INNER_MASKS
 from model.callbacks.average import build_averaging
 from model.card import ModelCard
 from model.checkpoints import load_checkpoint
-from model.custom_models import build_network, load_state, parameter_groups
+from model.custom_models import build_model, build_network, load_state, parameter_groups
 from model.learner import build_learner, fit, keep_weights
 from model.supervision import INNER, build_supervision, has_any, supervised_loss
 from utils.losses import IGNORE, bce, build_loss
@@ -39,7 +39,9 @@ def test_without_heads_the_network_and_its_loss_are_as_they_were():
     assert loss is build_loss(load_cfg())
 
 
-@pytest.mark.parametrize("architecture", [name for name in INNER if name not in ("UneXt101", "UneXt50")])
+@pytest.mark.parametrize(
+    "architecture", [name for name in INNER if name not in ("UneXt101", "UneXt50", "monai-DynUNet")]
+)
 def test_heads_speak_in_training_only(architecture):
     network = build_network(architecture, "resnet18", None, 3, 2)
     trained, _ = build_supervision(config(architecture, "DATASETS.CLASSES", "['a', 'b']"), network)
@@ -88,6 +90,25 @@ def test_a_patch_holds_a_class_or_not_or_is_not_known():
 def test_a_patch_of_soft_targets_holds_a_class_as_probably_as_its_highest_pixel():
     targets = torch.tensor([[[0.25, 0.5], [IGNORE, 0.5]]])
     assert has_any(targets).tolist() == [[[0.5], [IGNORE]]]
+
+
+VOLUME = ["MODEL.AXES", "3", "MODEL.IN_CHANNELS", "1", "MODEL.CHANNELS", "[4, 8, 8, 16]", "MODEL.ANY_HEAD", "0"]
+TWO = ["DATASETS.CLASSES", "['a', 'b']", "MODEL.ACTIVATION", "softmax"]
+
+
+def test_inner_layers_of_a_network_for_volumes_learn_the_mask_too():
+    cfg = config("monai-DynUNet", *VOLUME, *TWO)
+    network = build_model(cfg)
+    trained, loss = build_supervision(cfg, network)
+    images = torch.rand(2, 1, 16, 8, 24)
+    logits = trained.train()(images)
+    assert trained.inner == ("upsamples.0", "upsamples.1")
+    assert logits.shape == (2, 2 * (1 + 2), 16, 8, 24)
+    for part in logits.split(2, 1):
+        assert torch.all(part.sigmoid().sum(1) < 1)  # the classes exclude each other in every head
+    loss(logits, (images > torch.tensor([0.8, 0.9]).reshape(1, 2, 1, 1, 1)).to(torch.uint8)).backward()
+    assert all(bool(each.grad.any()) for each in trained.heads.parameters())
+    assert torch.equal(trained.eval()(images), network.eval()(images))
 
 
 def test_weights_are_kept_without_the_heads_and_averages_too(tmp_path):
