@@ -13,7 +13,6 @@ from config.volume_patches import CROPS_OF_VOLUMES, patch_mistakes
 from config.volumes import volume_mistakes
 from config.windows import window_mistakes
 
-CHOICES = {
 CHOICES: dict[str, list[Any]] = {
     "MODEL.ARCHITECTURE": [
         *["UneXt", "UneXt101", "UneXt50", "UneXt18"],
@@ -21,11 +20,9 @@ CHOICES: dict[str, list[Any]] = {
         *["UPerNet", "Segformer", "DPT"],
         *VOLUME_NETWORKS,
     ],
-    "MODEL.ACTIVATION": ["sigmoid", "None"],
-    "DATASETS.LAYOUT": ["slides", "pairs", "roboflow", "decathlon", "series"],
     "MODEL.ACTIVATION": ["sigmoid", "softmax", "None"],
     "MODEL.NORM": ["", *NORMS],
-    "DATASETS.LAYOUT": ["slides", "pairs", "decathlon", "series"],
+    "DATASETS.LAYOUT": ["slides", "pairs", "roboflow", "decathlon", "series"],
     "DATASETS.CROP_TO": ["", "body"],
     "TILES.TISSUE": ["saturation", "otsu"],
     "INPUT.INTENSITY": ["", "window", "range", "percentiles"],
@@ -65,10 +62,7 @@ CHOICES_OF_LISTS = {
 }
 WITH_SPLITS = ["roboflow", "decathlon", "series"]  # layouts whose cases have splits without DATASETS.ID_CSV
 WITH_INNER_MASKS = ["UneXt", "UneXt101", "UneXt50", "UneXt18", "Unet", "UnetPlusPlus", "MAnet", "Linknet"]
-WITH_SPLITS = ["decathlon", "series"]  # layouts whose cases have splits without DATASETS.ID_CSV
-WITH_INNER_MASKS = [
-    *["UneXt", "UneXt101", "UneXt50", "UneXt18", "Unet", "UnetPlusPlus", "MAnet", "Linknet", "monai-DynUNet"]
-]
+WITH_INNER_MASKS += ["monai-DynUNet"]
 AT_LEAST_ONE = [
     "INPUT.SIZE_TRAIN",
     "INPUT.PATCHES_PER_CASE",
