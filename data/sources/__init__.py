@@ -31,9 +31,10 @@ def open_source(path: Path, intensity: IntensityRule = AS_IT_IS) -> Source:
 
     `intensity` says how the values of a volume become pixels. Raises SourceError naming what cannot be read.
     """
-    if path.is_dir():
+    reader = READERS.get(ending(path))
+    if reader is None and path.is_dir():
         return VolumeSource(path, intensity)
-    reader = READERS.get(ending(path)) or (open_dicom if is_dicom_file(path) else None)
+    reader = reader or (open_dicom if is_dicom_file(path) else None)
     if reader is None:
         raise SourceError(f"{path.name} is no image of a known kind; choose one of {sorted(READERS)}")
     if not path.is_file():

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from data.patches.grid import Box
-from data.sources.dicom_series import open_series
+from data.sources.dicom_series import holds_series, open_series
 from data.sources.file_name import ending
 from data.sources.intensity import AS_IT_IS, IntensityRule, to_pixels
 from data.sources.itk_file import open_itk
@@ -27,7 +27,7 @@ VOLUME_READERS: dict[str, Callable[[Path], VolumeFile]] = {
 
 def is_volume(path: Path) -> bool:
     """Whether a path is that of a volume: by its ending, or as the folder of a DICOM series."""
-    return ending(path) in VOLUME_READERS or path.is_dir()
+    return ending(path) in VOLUME_READERS or holds_series(path)
 
 
 class VolumeSource(Source):
