@@ -141,7 +141,7 @@ def build_path(cfg: CfgNode, members: "Sequence[Member]") -> "tuple[CaseReader, 
 
     card = members[0].card
     by_axis = (card.reductions, card.spacings_um, card.sides)
-    inference = build_inference(cfg, Scale(card.reduction, card.spacing_um or 0.0, *by_axis))
+    inference = build_inference(cfg, Scale(card.reduction, card.spacing_um or 0.0, *by_axis), card.patch)
     return build_reader(cfg), inference, build_predictor(cfg, members)
 
 

@@ -236,7 +236,7 @@ def train_fold(cfg: CfgNode, run: Path, material: Material, fold: int, history: 
     seed_everything(cfg.SEED + fold)
     data, state = material.data, run / STATES / f"fold{fold}.safetensors"
     dls, model = build_dataloaders(cfg, data, material.fold_of, fold), build_model(cfg)
-    card = build_card(cfg, data.mean, data.std, data.spacing_um, fold, material.inside(fold))
+    card = build_card(cfg, data.mean, data.std, data.spacing_um, fold, material.inside(fold), data.patch)
     shown, averaging = build_averaging(cfg, model)
     keep = keep_weights(shown, card, weights_path(run, fold), last_epoch_path(run, fold), cfg.SOLVER.KEEP)
     note = History(fold, history, lambda: write_history(run / "history.csv", history))
@@ -291,7 +291,7 @@ def evaluate(
     """Predict the cases of the trained folds, tune the threshold on them and report; returns the exit code."""
     fold_of = material.fold_of
     cases = [case for case in material.cases if fold_of[case.id] in folds]
-    maps = predict_out_of_fold(cfg, run, cases, fold_of, failures)
+    maps = predict_out_of_fold(cfg, run, cases, material, failures)
     rules = tune(cfg, run, [case for case in cases if case.id in maps], maps, fold_of, failures)
     scored = [case for case in cases if case.id in maps and case.id not in failures.ids]
     if not scored:
@@ -308,7 +308,7 @@ def evaluate(
 
 
 def predict_out_of_fold(
-    cfg: CfgNode, run: Path, cases: "Sequence[Case]", fold_of: dict[str, int], failures: "Failures"
+    cfg: CfgNode, run: Path, cases: "Sequence[Case]", material: Material, failures: "Failures"
 ) -> "dict[str, ProbabilityMap]":
     """Probability maps of whole cases, by id, each by the fold that did not see it; a map that is there is kept."""
     from data.patches.scale import build_scale
@@ -317,7 +317,8 @@ def predict_out_of_fold(
     from data.writers.maps import predict_maps
     from data.writers.results import Results
 
-    reader, inference, results = build_reader(cfg), build_inference(cfg, build_scale(cfg)), Results(run)
+    reader, results, fold_of = build_reader(cfg), Results(run), material.fold_of
+    inference = build_inference(cfg, build_scale(cfg), material.data.patch)
     maps: dict[str, ProbabilityMap] = {}
     for fold in sorted({fold_of[case.id] for case in cases}):
         own = [case for case in cases if fold_of[case.id] == fold]

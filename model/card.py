@@ -42,9 +42,9 @@ class ModelCard:
     a pixel size was asked for) and, where known, the pixel size in um;
     the threshold is None until it was tuned out of fold; those of the classes, the lower one (TEST.TH_LOW) and the
     sizes of objects and holes are there if they were tuned, too; a scale by axis is in `reductions`, `spacings_um` or
-    `sides`, `intensity` is a volume's rule with its numbers, and `diffusion` what smooths raw pixels (steps, step,
-    kappa); `config` is the run's config as YAML, without what has no effect on the weights, so that a run repeated
-    elsewhere gives the same file; `network` is how the network is built.
+    `sides`, `intensity` is a volume's rule with its numbers, `patch` the sides of its patches, and `diffusion` what
+    smooths raw pixels (steps, step, kappa); `config` is the run's config as YAML, without what has no effect on the
+    weights, so that a run repeated elsewhere gives the same file; `network` is how the network is built.
     """
 
     architecture: str
@@ -71,6 +71,7 @@ class ModelCard:
     intensity: tuple[str | float, ...] = ()
     diffusion: tuple[float, ...] = ()
     network: NetworkOptions = field(default_factory=NetworkOptions)
+    patch: tuple[int, ...] = ()
 
 
 def build_card(
@@ -80,8 +81,9 @@ def build_card(
     spacing_um: float | None = None,
     fold: int = 0,
     validation_ids: tuple[str, ...] = (),
+    patch: tuple[int, ...] = (),
 ) -> ModelCard:
-    """The card of networks that are trained with a config on data of the given mean, std and pixel size."""
+    """The card of networks that are trained with a config on data of the given mean, std, pixel size and patches."""
     tiles = cfg.TILES
     by_axis = tiles.SIDES or tiles.SPACINGS_UM or tiles.REDUCTIONS
     return ModelCard(
@@ -102,6 +104,7 @@ def build_card(
         intensity=_intensity(cfg.INPUT),
         diffusion=build_diffusion(cfg),
         network=build_network_options(cfg),
+        patch=patch or tuple(cfg.INPUT.PATCH),
     )
 
 

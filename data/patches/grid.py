@@ -56,13 +56,15 @@ def scale_box(box: Box, shape_from: tuple[int, ...], shape_to: tuple[int, ...]) 
 class Grid:
     """Patches of one size that cover an image, spread evenly, the last one exactly at the edge.
 
-    Neighbours share at least `overlap_px` cells. An axis shorter than the patch has one patch that reaches past it;
-    whoever reads it pads once. Iteration runs in C order, so that starts along axis 0 never decrease.
+    Neighbours share at least `overlap_px` cells. An axis shorter than the patch has one patch that reaches past its
+    end or, with `centred`, past both ends; whoever reads it pads once. Iteration runs in C order, so that starts along
+    axis 0 never decrease.
     """
 
     shape: tuple[int, ...]
     patch: tuple[int, ...]
     overlap_px: tuple[int, ...]
+    centred: bool = False
 
     def __post_init__(self) -> None:
         if not len(self.shape) == len(self.patch) == len(self.overlap_px):
@@ -74,7 +76,7 @@ class Grid:
         """First cells of the patches along one axis."""
         free = self.shape[axis] - self.patch[axis]
         if free <= 0:
-            return [0]
+            return [free // 2 if self.centred else 0]
         steps = -(-free // (self.patch[axis] - self.overlap_px[axis]))
         return [i * free // steps for i in range(steps + 1)]
 
@@ -103,6 +105,7 @@ class Grid:
 class Windows:
     """Patches of fixed sides that slide over an image; without sides, one patch that holds the whole of it.
 
+    An image lies in the middle of a patch that is larger, as whole volumes do in training: networks see the difference.
     Neighbours share `overlap_px` cells by axis or, where that is empty, the share `overlap` (0 to below 1) of a side.
     """
 
@@ -113,7 +116,7 @@ class Windows:
     def over(self, shape: tuple[int, ...]) -> Grid:
         """The patches of an image; a patch that holds the whole of it has sides that networks can halve."""
         sides = self.sides or tuple(WHOLE_MULTIPLE * -(-n // WHOLE_MULTIPLE) for n in shape)
-        return Grid(shape, sides, self.overlap_px or tuple(int(self.overlap * n) for n in sides))
+        return Grid(shape, sides, self.overlap_px or tuple(int(self.overlap * n) for n in sides), centred=True)
 
 
 def blocks(shape: tuple[int, ...], size: tuple[int, ...]) -> Iterator[Box]:

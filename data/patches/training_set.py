@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from data.patches.crops import CropSample
-from data.patches.dataset import Sample
+from data.patches.dataset import PatchSample, Sample
 from data.patches.sampling import Content
 
 
@@ -25,6 +25,12 @@ class TrainingSet:
     foreground: Mapping[str, float] = field(default_factory=dict)
     contents: Mapping[str, Content] = field(default_factory=dict)
     pseudo: Mapping[int, Sequence[CropSample]] = field(default_factory=dict)
+
+    @property
+    def patch(self) -> tuple[int, ...]:
+        """Sides by axis (z, row, column) of the patches of volumes; empty for pictures."""
+        boxes = [sample.box for sample in self.samples[:1] if isinstance(sample, PatchSample)]
+        return next((box.size for box in boxes if len(box.size) > 2), ())
 
     def of(self, case_ids: set[str]) -> list[Sample]:
         """The samples of some cases."""

@@ -52,19 +52,22 @@ class Inference:
         return plan_patches(self.scale.shape_of(source), self.patch_px, self.overlap_px, occupied, RIM_PX)
 
 
-def build_inference(cfg: CfgNode, scale: Scale) -> Inference:
-    """Inference as TEST says, at the scale of the weights; glass is skipped where training dropped it."""
+def build_inference(cfg: CfgNode, scale: Scale, trained: tuple[int, ...] = ()) -> Inference:
+    """Inference as TEST says, at the scale of the weights; glass is skipped where training dropped it.
+
+    `trained` are the sides of the patches of volumes that the networks learnt from, if the weights say so.
+    """
     test = cfg.TEST
     tissue, slope = build_tissue_rule(cfg), SLOPES[test.BLEND]
-    return Inference(scale, test.PATCH, test.OVERLAP, test.BATCH_SIZE, tissue, build_windows(cfg), slope)
+    return Inference(scale, test.PATCH, test.OVERLAP, test.BATCH_SIZE, tissue, build_windows(cfg, trained), slope)
 
 
-def build_windows(cfg: CfgNode) -> Windows | None:
+def build_windows(cfg: CfgNode, trained: tuple[int, ...] = ()) -> Windows | None:
     """The windows of TEST.PATCHES, for volumes else those of training; None where patches are fitted to the image."""
     test = cfg.TEST
     if cfg.MODEL.AXES == 2 and not test.PATCHES:
         return None
-    return Windows(tuple(test.PATCHES or cfg.INPUT.PATCH), tuple(test.OVERLAPS), test.OVERLAP_SHARE)
+    return Windows(tuple(test.PATCHES or trained or cfg.INPUT.PATCH), tuple(test.OVERLAPS), test.OVERLAP_SHARE)
 
 
 class OpenedCase:

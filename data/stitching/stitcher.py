@@ -71,10 +71,10 @@ class Stitcher:
 
     def add(self, box: Box, probabilities: np.ndarray) -> None:
         """Blend the prediction (K, *box.size) of a box that starts no earlier along axis 0 than the one before it."""
-        assert box.start[0] >= self.row, f"{box} comes after row {self.row} was finished"
-        self._finish_rows(box.start[0])
         inside = box.within(self.shape)
-        own = whole(inside.size)
+        assert inside.start[0] >= self.row, f"{box} comes after row {self.row} was finished"
+        self._finish_rows(inside.start[0])
+        own = inside.seen_from(box.start)
         place = inside.seen_from((self.row, *(0,) * (len(self.shape) - 1)))
         weights = blend_weights(box.size, self.overlap_px, own, self.slope)
         self._sums[(slice(None), *place.slices)] += probabilities[(slice(None), *own.slices)] * weights

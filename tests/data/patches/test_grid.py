@@ -181,10 +181,17 @@ def test_a_second_grid_lies_inside_in_three_axes_and_in_order():
 
 
 def test_windows_slide_over_an_image_with_the_overlap_that_is_asked_for():
-    assert Windows((48, 96, 96), overlap=0.75).over((60, 300, 96)) == Grid((60, 300, 96), (48, 96, 96), (36, 72, 72))
-    assert Windows((8, 8), (2, 7)).over((30, 30)) == Grid((30, 30), (8, 8), (2, 7))
+    assert Windows((48, 96, 96), overlap=0.75).over((60, 300, 96)) == Grid(
+        (60, 300, 96), (48, 96, 96), (36, 72, 72), centred=True
+    )
+    assert Windows((8, 8), (2, 7)).over((30, 30)) == Grid((30, 30), (8, 8), (2, 7), centred=True)
 
 
 def test_without_sides_one_window_holds_the_image_and_can_be_halved():
     grid = Windows().over((35, 51, 32))
-    assert list(grid) == [Box((0, 0, 0), (40, 56, 32))]
+    assert list(grid) == [Box((-3, -3, 0), (40, 56, 32))]
+
+
+def test_a_small_image_lies_in_the_middle_of_its_window():
+    assert list(Windows((8, 8), (0, 0)).over((3, 12))) == [Box((-3, 0), (8, 8)), Box((-3, 4), (8, 8))]
+    assert list(Grid((3, 12), (8, 8), (0, 0))) == [Box((0, 0), (8, 8)), Box((0, 4), (8, 8))]

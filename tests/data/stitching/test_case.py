@@ -12,7 +12,7 @@ from data.patches.grid import Windows, whole
 from data.patches.scale import Scale
 from data.sources.opening import build_reader
 from data.sources.source import ArraySource, SourceError
-from data.stitching.case import Inference, build_inference, open_cases, predict_case
+from data.stitching.case import Inference, build_inference, build_windows, open_cases, predict_case
 from data.stitching.stitcher import gaussian
 
 
@@ -174,6 +174,12 @@ def test_volumes_are_predicted_by_windows_and_pictures_by_fitted_patches():
     assert setting(*volumes)[1].windows == Windows((16, 32, 32), (4, 8, 8), 0.5)
     assert setting(*volumes)[1].slope is gaussian
     assert setting("MODEL.AXES", "3")[1].windows == Windows()
+    cfg = load_cfg(options=["MODEL.AXES", "3"])
+    assert build_windows(cfg, (40, 64, 48)) == Windows((40, 64, 48))  # those of training, as the weights say
+    assert (
+        build_windows(load_cfg(options=["MODEL.AXES", "3", "TEST.PATCHES", "[8, 8, 8]"]), (40, 64, 48)).sides
+        == (8,) * 3
+    )
 
 
 def test_fixed_windows_predict_a_picture_too(tmp_path):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from data.patches.grid import Box, Grid, whole
+from data.patches.grid import Box, Grid, Windows
 from data.stitching.stitcher import SLOPES, Stitcher, blend_weights, gaussian
 
 
@@ -156,14 +156,14 @@ def test_boxes_of_many_sizes_are_blended_by_the_weights_of_each():
 @pytest.mark.parametrize("patch", [(4, 6, 8), (9, 4, 5), (16, 16, 16)])
 def test_what_all_patches_agree_on_comes_back_whatever_the_weights(name, patch):
     shape = (9, 11, 13)
-    grid = Grid(shape, patch, tuple(3 * n // 4 for n in patch))
+    grid = Windows(patch, overlap=0.75).over(shape)
     values = np.random.default_rng(5).integers(0, 256, (2, *shape)) / np.float32(255)
     rows, write = collect(shape, 2)
     stitcher = Stitcher(shape, 2, patch[0], grid.overlap_px, write, SLOPES[name])
     for box in grid:
         inside = box.within(shape)
         own = np.zeros((2, *box.size), np.float32)
-        own[(slice(None), *whole(inside.size).slices)] = values[(slice(None), *inside.slices)]
+        own[(slice(None), *inside.seen_from(box.start).slices)] = values[(slice(None), *inside.slices)]
         stitcher.add(box, own)
     stitcher.finish()
     np.testing.assert_array_equal(rows, np.rint(255 * values))
