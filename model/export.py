@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from model.card import ModelCard, encode_card
 from model.network_options import raster
 from model.onnx import INPUT, OUTPUT, OnnxNetwork
+from model.same_padding import with_fixed_padding
 from model.torch_network import ProbabilityModule, TorchNetwork
 from utils.atomic import atomic_path
 
@@ -34,7 +35,8 @@ def export_onnx(
     """
     batches = batches or export_batches(card)
     try:
-        model = _trace(ProbabilityModule(network, card).eval(), card, batches[0])
+        module = ProbabilityModule(with_fixed_padding(network), card).eval()
+        model = _trace(module, card, batches[0])
     except Exception as error:  # whatever torch meets in a network; it shares no base
         raise ValueError(f"{path.name}: this {card.architecture} has no ONNX form ({_in_short(error)})") from error
     with atomic_path(path) as draft:
