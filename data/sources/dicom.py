@@ -1,5 +1,6 @@
 """Single DICOM pictures (ultrasound, X-ray, endoscopy), as 8-bit grey values or colours."""
 
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,7 +52,7 @@ class DicomSource(Source):
 
     def __init__(self, path: Path):
         self.path = path
-        header = self._read(pixels=False)
+        header = _read(path, pixels=False)
         with naming(f"{path.name} has a header that cannot be understood"):
             self.level_shapes = ((int(header.Rows), int(header.Columns)),)
             photometric, frames = str(header.PhotometricInterpretation), int(header.get("NumberOfFrames") or 1)
@@ -67,28 +68,48 @@ class DicomSource(Source):
         """Pixels (rows, columns, channels) uint8."""
         return self._pixels[box.slices]
 
-    def _read(self, pixels: bool) -> "Dataset":
-        try:
-            import pydicom
-        except ImportError as error:
-            install = "pip install --requirement requirements-api.txt --constraint constraints.txt"
-            raise SourceError(f"{self.path.name} needs pydicom, which is missing here: {install}") from error
-        with naming(f"{self.path.name} is no readable DICOM file"):
-            if pydicom.filereader.read_file_meta_info(self.path).get("TransferSyntaxUID") == DEFLATED:
-                raise SourceError(f"{self.path.name} is deflated, which may unpack to any size; save it as it is")
-            return pydicom.dcmread(self.path, stop_before_pixels=not pixels)
-
     @cached_property
     def _pixels(self) -> np.ndarray:
-        from pydicom.pixels import apply_color_lut
-
-        dataset = self._read(pixels=True)
+        dataset = _read(self.path, pixels=True)
         with naming(f"{self.path.name} is damaged"):
-            stored = dataset.pixel_array
-            if dataset.PhotometricInterpretation == "PALETTE COLOR":
-                stored = apply_color_lut(stored, dataset)
-            values = stored if self.channels == 3 else _grey(dataset, stored)
-            return _in_bytes(values).reshape(*self.shape, self.channels)
+            return _as_picture(dataset, dataset.pixel_array)
+
+
+def read_frames(path: Path) -> Iterator[np.ndarray]:
+    """Each picture (rows, columns, channels) uint8 of a DICOM file, of a loop of many too; raises SourceError."""
+    dataset = _read(path, pixels=True)
+    with naming(f"{path.name} is damaged"):
+        from pydicom.pixels import iter_pixels
+
+        if "PixelData" not in dataset:
+            raise SourceError(f"{path.name} holds no picture")
+        if dataset.PhotometricInterpretation not in (*COLOURS, *GREYS):
+            raise SourceError(f"{path.name} has {dataset.PhotometricInterpretation} pixels")
+        for stored in iter_pixels(dataset):
+            yield _as_picture(dataset, stored)
+
+
+def _read(path: Path, pixels: bool) -> "Dataset":
+    try:
+        import pydicom
+    except ImportError as error:
+        install = "pip install --requirement requirements-api.txt --constraint constraints.txt"
+        raise SourceError(f"{path.name} needs pydicom, which is missing here: {install}") from error
+    with naming(f"{path.name} is no readable DICOM file"):
+        if pydicom.filereader.read_file_meta_info(path).get("TransferSyntaxUID") == DEFLATED:
+            raise SourceError(f"{path.name} is deflated, which may unpack to any size; save it as it is")
+        return pydicom.dcmread(path, stop_before_pixels=not pixels)
+
+
+def _as_picture(dataset: "Dataset", stored: np.ndarray) -> np.ndarray:
+    """Stored values of a picture (rows, columns, channels) as bytes."""
+    from pydicom.pixels import apply_color_lut
+
+    photometric = dataset.PhotometricInterpretation
+    if photometric == "PALETTE COLOR":
+        stored = apply_color_lut(stored, dataset)
+    values = stored if photometric in COLOURS else _grey(dataset, stored)
+    return _in_bytes(values).reshape(dataset.Rows, dataset.Columns, 3 if photometric in COLOURS else 1)
 
 
 def _grey(dataset: "Dataset", stored: np.ndarray) -> np.ndarray:
