@@ -7,13 +7,21 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
-from data.patches.dataset import PatchDataset
-from model.card import ModelCard
+from data.cases import Case
+from data.patches.dataset import PatchDataset, list_patches
+from data.patches.scale import build_scale
+from data.patches.statistics import PixelStatistics
+from data.sources.opening import build_reader
+from data.stitching.case import build_inference, predict_case
+from model.card import ModelCard, build_card
 from model.export import CLOSE, export_onnx
 from model.onnx import INPUT, OnnxNetwork
 from model.torch_network import NetworkInTraining, TorchNetwork
+from tests.slides import make_cfg
+from utils.diffusion import build_diffusion
 
 SMOOTH = (5, 1 / 7, 30.0)
 SHAPES = [(64, 96), (33, 40)]
@@ -83,3 +91,20 @@ def test_training_torch_and_onnx_give_the_network_the_same_input(channels, diffu
         assert network.hashes == [wanted, wanted]
         assert digest(input_of_convolution(tmp_path / "seen.onnx", patches)) == wanted
         assert max(np.abs(each - found[0]).max() for each in found) < CLOSE
+
+
+def test_from_the_file_on_training_and_prediction_give_the_network_the_same_input(tmp_path):
+    options = {"DATASETS_LAYOUT": "pairs", "DATASETS_CROP": [5, 7, 70, 110], "TILES_SIDES": [96, 96]}
+    cfg = make_cfg(**options, INPUT_DIFFUSION=5, MODEL_IN_CHANNELS=1, TEST_PATCH=96)
+    Image.fromarray(picture(90, 130, 3)).save(tmp_path / "a.png")
+    Image.fromarray(np.zeros((90, 130), np.uint8)).save(tmp_path / "mask.png")
+    case, reader, scale = Case("a", tmp_path / "a.png", tmp_path / "mask.png"), build_reader(cfg), build_scale(cfg)
+    samples, _ = list_patches(case, reader, scale, 96, 0, PixelStatistics())
+    card = build_card(cfg, [0.3], [0.2])
+    trained, _ = PatchDataset(samples, card.mean, card.std, 1, diffusion=build_diffusion(cfg))[0]
+    assert trained.shape == (1, 96, 96)
+    assert len(samples) == 1
+    network = Seen(1)
+    predict_case(case, reader, build_inference(cfg, scale), TorchNetwork(network, card), tmp_path / "a.zarr")
+    assert card.diffusion == (5, 1 / 7, 30.0)
+    assert network.hashes == [digest(trained.numpy())]

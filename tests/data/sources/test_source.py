@@ -1,6 +1,7 @@
 import itertools
 from collections import Counter
 
+import cv2
 import numpy as np
 import pytest
 
@@ -200,3 +201,11 @@ def test_an_image_without_a_crop_is_its_own_frame():
 def test_a_crop_past_the_image_is_refused(box):
     with pytest.raises(SourceError, match=r"DATASETS\.CROP"):
         CroppedSource(ArraySource(noise(20, 30, 3)), box)
+
+
+@pytest.mark.parametrize("shape", [(48, 64), (123, 64), (61, 157)])
+def test_sides_that_shrink_by_any_factor_are_the_area_average_of_opencv(shape):
+    image = noise(123, 157, 3)
+    found = ScaledSource(ArraySource(image), shape).read(whole(shape))
+    expected = cv2.resize(image.astype(np.float32), shape[::-1], interpolation=cv2.INTER_AREA)
+    assert np.abs(found - expected).max() < 0.51

@@ -167,6 +167,20 @@ def test_a_crop_is_predicted_alone_and_framed_in_the_whole_image(tmp_path):
     assert np.count_nonzero(on_image) <= 33 * 44
 
 
+def test_a_crop_of_another_aspect_comes_back_at_the_pixels_of_the_whole_image(tmp_path):
+    rows, columns = np.mgrid[:101, :163]
+    ellipse = ((rows - 40.5) / 19) ** 2 + ((columns - 77.25) / 31) ** 2 <= 1
+    reader, _ = setting("DATASETS.LAYOUT", "pairs", "DATASETS.CROP", "[7, 21, 77, 125]", "MODEL.IN_CHANNELS", "1")
+    inference = build_inference(load_cfg(), Scale(0.0, sides=(64, 160)))  # smaller along rows, larger along columns
+    case = save(tmp_path / "a.png", (255 * ellipse).astype(np.uint8))
+    found = predict_case(case, reader, inference, mean_of_channels, tmp_path / "a.zarr")
+    assert found.shape == (64, 160)
+    mask = found.on_image((101, 163)).read(whole((101, 163)))[..., 0] >= 128
+    assert np.count_nonzero(mask != ellipse) < 0.02 * np.count_nonzero(ellipse)
+    assert np.argwhere(mask).mean(0) == pytest.approx(np.argwhere(ellipse).mean(0), abs=0.05)
+    np.testing.assert_array_equal(found.frame.shape_level0, (101, 163))
+
+
 def test_volumes_are_predicted_by_windows_and_pictures_by_fitted_patches():
     assert setting()[1].windows is None
     assert setting("TEST.PATCHES", "[64, 96]")[1].windows == Windows((64, 96), (), 0.5)
