@@ -68,7 +68,7 @@ def with_card(cfg: CfgNode, member: "Member") -> CfgNode:
     cfg = cfg.clone()
     cfg.defrost()
     cfg.DATASETS.CLASSES = list(member.card.classes)
-    cfg.MODEL.IN_CHANNELS = member.card.in_channels
+    cfg.MODEL.IN_CHANNELS, cfg.INPUT.HEAD_PX = member.card.in_channels, member.card.head_px
     cfg.INPUT.INTENSITY, *numbers = member.card.intensity or ("",)
     if cfg.INPUT.INTENSITY == "window":
         cfg.INPUT.WINDOW = numbers

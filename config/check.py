@@ -28,17 +28,25 @@ CHOICES: dict[str, list[Any]] = {
     "INPUT.INTENSITY": ["", "window", "range", "percentiles"],
     "INPUT.FROM": ["tiles", "crops", "whole"],
     "SOLVER.SAMPLING": ["all", "foreground", "object_size", "area", *CROPS_OF_VOLUMES],
+    "MODEL.ACTIVATION": ["sigmoid", "None"],
+    "DATASETS.LAYOUT": ["slides", "pairs", "roboflow", "decathlon", "series", "kaggle_3m"],
+    "DATASETS.CROP_TO": ["", "body"],
+    "TILES.TISSUE": ["saturation", "otsu"],
+    "INPUT.INTENSITY": ["", "window", "range", "percentiles"],
+    "INPUT.FROM": ["tiles", "crops", "whole", "slices"],
+    "SOLVER.SAMPLING": ["all", "foreground", "object_size", "area", "slices", *CROPS_OF_VOLUMES],
+    "MODEL.AXES": [2, 3],
     "AUGMENTATION.SET": ["", *AUGMENTATION_SETS],
     "AUGMENTATION.STAINS": ["he", "pas"],
     "SOLVER.PSEUDO": ["hard", "soft"],
     "SOLVER.CACHE": ["none", "memory", "disk"],
     "SOLVER.KEEP": ["best", "last"],
+    "SOLVER.SCHEDULE": ["one_cycle", "cosine", "plateau"],
     "TEST.ENGINE": ["auto", "torch", "bf16", "fp16", "compile", "onnx", "openvino"],
     "TEST.BLEND": ["linear", "gaussian"],
     "TEST.TTA": ["none", "flips", "dihedral"],
     "TEST.OBJECT_TYPE": ["annotation", "detection"],
     "SOLVER.OPTIMIZER": ["adamw", "adam", "sgd"],
-    "SOLVER.SCHEDULE": ["one_cycle", "cosine", "plateau"],
     "SOLVER.LOSS_FUNCTION_NAME": [
         "bce",
         "bce_dice",
@@ -60,7 +68,7 @@ CHOICES_OF_LISTS = {
     "SOLVER.LOGGERS": ["tensorboard", "wandb", "mlflow"],
     "TEST.WRITE": ["tiff", "rle", "ome", "preview", "geojson", "objects", "nifti", "gif"],
 }
-WITH_SPLITS = ["roboflow", "decathlon", "series"]  # layouts whose cases have splits without DATASETS.ID_CSV
+WITH_SPLITS = ["roboflow", "decathlon", "series", "kaggle_3m"]  # layouts whose cases have splits without DATASETS.ID_CSV
 WITH_INNER_MASKS = ["UneXt", "UneXt101", "UneXt50", "UneXt18", "Unet", "UnetPlusPlus", "MAnet", "Linknet"]
 WITH_INNER_MASKS += ["monai-DynUNet"]
 AT_LEAST_ONE = [
@@ -80,6 +88,8 @@ AT_LEAST_ONE = [
 ]
 NOT_NEGATIVE = [
     "INPUT.DIFFUSION",
+    "DATASETS.VALID_CASES",
+    "INPUT.HEAD_PX",
     "INPUT.CROP_SCALE",
     "TILES.OVERLAP",
     "TEST.OVERLAP",

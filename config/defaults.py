@@ -11,7 +11,7 @@ _C.SEED = 42  # seed of folds, weights, order and augmentation
 # ---------------------------------------------------------------------------------------------------------------- cases
 _C.DATASETS = Cn()
 _C.DATASETS.LAYOUT = (
-    "slides"  # how cases lie: 'slides', 'pairs' (images and masks), 'roboflow', 'decathlon' or 'series' (DICOM)
+    "slides"  # how cases lie: 'slides', 'pairs' (images and masks), 'roboflow', 'decathlon', 'series' (DICOM), 'kaggle_3m'
 )
 _C.DATASETS.WSI_FOLDER = (
     "data/datasets/slides"  # folder of the slides; for pairs, the folder that the patterns start from
@@ -23,6 +23,7 @@ _C.DATASETS.LABELS_COCO = ""  # COCO JSON with the labels of all images, used in
 _C.DATASETS.IMAGES = "images/{name}.*"  # pairs: pattern of the images; {name} and, if there, {group} make the id
 _C.DATASETS.MASKS = "masks/{name}.*"  # pairs, series: pattern of the masks
 _C.DATASETS.SPLIT_SHARE = 0.8  # decathlon, series: share to learn from, drawn with SEED; the rest validates; 0: folds
+_C.DATASETS.VALID_CASES = 10  # kaggle_3m: patients that validate, drawn with SEED; 0: folds
 _C.DATASETS.ID_CSV = (
     ""  # ids to use, with columns group, split (train, valid, test, unlabelled), spacing_um; empty: all
 )
@@ -69,7 +70,8 @@ _C.INPUT.SIZE_TRAIN = 256  # side of a training tile in pixels; a multiple of 32
 _C.INPUT.PATCH = []  # volumes: sides of a training patch by axis (z, row, column), in place of SIZE_TRAIN
 _C.INPUT.FROM = (
     "tiles"  # slides: cut 'tiles', or random 'crops' that need none; pairs: patches of a grid, or such crops; 'whole'
-    # volumes: one patch each, of PATCH or of the largest shape of all, rounded up to a multiple of 8
+    # volumes: one patch each, of PATCH or of the largest shape of all, rounded up to a multiple of 8; 'slices': those
+    # of volumes, for a network of pictures
 )
 _C.INPUT.PATCHES_PER_CASE = 16  # volumes: crops that an epoch draws from each, unless SOLVER.EPOCH_PATCHES is set
 _C.INPUT.POSITIVE_SHARE = 0.5  # volumes: share of the crops that SOLVER.SAMPLING draws for their foreground
@@ -80,6 +82,7 @@ _C.INPUT.PERCENTILES = [0.5, 99.5]  # INTENSITY percentiles: those of a volume's
 _C.INPUT.DIFFUSION = 0  # steps of Perona-Malik diffusion, which smooths speckle and keeps edges; the weights carry it
 _C.INPUT.DIFFUSION_STEP = 1 / 7  # share of the differences to its neighbours that a pixel takes on in a step
 _C.INPUT.DIFFUSION_KAPPA = 30.0  # difference of grey values (0 to 255) that is smoothed half as much as a slight one
+_C.INPUT.HEAD_PX = 0  # brain MRI: make each volume its head, slices of so many px a side, z-scores by channel; 0: no
 _C.INPUT.MEAN = []  # mean by channel, 0 to 1; empty: that of the training tiles
 _C.INPUT.STD = []  # standard deviation by channel, 0 to 1; empty: that of the training tiles
 
@@ -87,7 +90,7 @@ _C.INPUT.STD = []  # standard deviation by channel, 0 to 1; empty: that of the t
 _C.AUGMENTATION = Cn()
 _C.AUGMENTATION.SET = ""  # values of the keys below by name: 'none', 'light', 'seed' or 'heavy'; empty: as they stand
 _C.AUGMENTATION.FLIP = 0.5  # probability of a mirror image, for each axis
-_C.AUGMENTATION.FLIP_AXES = []  # volumes: axes that FLIP mirrors, [2] for left and right alone; empty: all three
+_C.AUGMENTATION.FLIP_AXES = []  # axes that FLIP mirrors, of a volume [2], of a picture [1] for columns; empty: all
 _C.AUGMENTATION.ROTATE90 = 0.5  # probability of a turn by a multiple of 90 degrees (volumes: in the plane of a slice)
 _C.AUGMENTATION.AFFINE = 0.5  # probability of a shift, scale and rotation
 _C.AUGMENTATION.AFFINE_SCALE = 0.1  # scale changes by at most this fraction
@@ -139,7 +142,8 @@ _C.SOLVER.EPOCHS = 30  # passes over the training tiles
 _C.SOLVER.EPOCH_PATCHES = 0  # patches that an epoch draws; 0: as many as there are to train on
 _C.SOLVER.SAMPLING = (
     "all"  # what is drawn more often: 'all' alike, 'foreground', 'object_size' (rare sizes) or 'area';
-    # crops of volumes: 'uniform', 'posneg' (about foreground), 'label' (about each class) or 'weighted' (by content)
+    # crops of volumes: 'uniform', 'posneg' (about foreground), 'label' (about each class) or 'weighted' (by content);
+    # 'slices': each case alike, its slices by their foreground
 )
 _C.SOLVER.SAMPLING_SHARE = 0.5  # share of every batch that SAMPLING rules; the rest: background, or of all alike
 _C.SOLVER.PSEUDO = "hard"  # target of pseudo-labels: 'hard' (the weights' threshold) or 'soft' (the probability)

@@ -14,9 +14,12 @@ def patch_mistakes(cfg: CfgNode) -> Iterator[str]:
     if (cfg.SOLVER.SAMPLING in CROPS_OF_VOLUMES) != is_crops:
         crops = "INPUT.FROM 'crops' of volumes (MODEL.AXES 3)"
         yield f"SOLVER.SAMPLING is {cfg.SOLVER.SAMPLING!r}; {CROPS_OF_VOLUMES} are for {crops}, which needs one of them"
-    axes = cfg.AUGMENTATION.FLIP_AXES
-    if not all(axis in range(3) for axis in axes) or len(set(axes)) < len(axes):
-        yield f"AUGMENTATION.FLIP_AXES is {axes}; it must name axes 0 (z), 1 (row) and 2 (column), each once at most"
+    if cfg.SOLVER.SAMPLING == "slices" and cfg.INPUT.FROM != "slices":
+        yield f"SOLVER.SAMPLING is 'slices', which needs INPUT.FROM 'slices'; it is {cfg.INPUT.FROM!r}"
+    axes, names = cfg.AUGMENTATION.FLIP_AXES, ["z", "row", "column"][-cfg.MODEL.AXES :]
+    if not all(axis in range(len(names)) for axis in axes) or len(set(axes)) < len(axes):
+        known = ", ".join(f"{number} ({name})" for number, name in enumerate(names))
+        yield f"AUGMENTATION.FLIP_AXES is {axes}; it must name axes {known}, each once at most"
     for name in OF_VOLUMES:
         if not 0 <= cfg.AUGMENTATION[name] <= 1:
             yield f"AUGMENTATION.{name} is {cfg.AUGMENTATION[name]}; it must lie in 0 to 1"
@@ -29,6 +32,8 @@ def _nothing(cfg: CfgNode) -> Iterator[str]:
 
 def _patch(cfg: CfgNode) -> Iterator[str]:
     patch = cfg.INPUT.PATCH
+    if cfg.INPUT.FROM == "slices":
+        yield "INPUT.FROM is 'slices', which are for networks of pictures; set MODEL.AXES 2"
     if not patch and cfg.INPUT.FROM != "whole":
         yield "INPUT.PATCH is empty; give the sides of a volume's patch by axis (z, row, column), such as [48, 96, 96]"
     elif patch and not (len(patch) == 3 and all(isinstance(n, int) and n > 0 for n in patch)):
@@ -42,6 +47,6 @@ def _flat(cfg: CfgNode) -> Iterator[str]:
         yield f"INPUT.PATCH is {cfg.INPUT.PATCH}, but MODEL.AXES is 2; set INPUT.SIZE_TRAIN, or MODEL.AXES 3"
     if cfg.INPUT.FROM == "whole":
         yield "INPUT.FROM is 'whole', which is for volumes (MODEL.AXES 3); choose 'tiles' or 'crops'"
-    for name in (*OF_VOLUMES, "FLIP_AXES"):
+    for name in OF_VOLUMES:
         if cfg.AUGMENTATION[name]:
             yield f"AUGMENTATION.{name} is {cfg.AUGMENTATION[name]}; that is for volumes (MODEL.AXES 3)"

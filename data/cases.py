@@ -15,7 +15,7 @@ from data.sources.coco import load_coco
 from data.sources.file_name import ending, stem
 from data.sources.label_file import LABEL_READERS
 from data.sources.vendor import ENDINGS, dicom_files
-from data.volume_cases import list_decathlon, list_series
+from data.volume_cases import list_decathlon, list_kaggle_3m, list_series
 from utils.failures import Failure
 from utils.tables import read_table
 
@@ -136,6 +136,7 @@ LAYOUTS = {
     "roboflow": list_roboflow,
     "decathlon": list_decathlon,
     "series": list_series,
+    "kaggle_3m": list_kaggle_3m,
 }
 
 

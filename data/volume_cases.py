@@ -1,4 +1,4 @@
-"""The table of cases for the layouts of volumes: a task of the Medical Segmentation Decathlon, and DICOM series."""
+"""The table of cases for the layouts of volumes: a Medical Segmentation Decathlon task, DICOM series, kaggle_3m."""
 
 import logging
 import random
@@ -12,6 +12,7 @@ from data.case import Case, CaseTable, join_paths, match_files, one_by_id
 from data.sources.dicom_series import holds_series
 from data.sources.file_name import ending, stem
 from data.sources.json_file import load_json
+from data.sources.slice_stack import holds_stack, list_stack
 from data.sources.source import SourceError
 from data.sources.volume import VOLUME_READERS
 from utils.failures import Failure
@@ -52,6 +53,39 @@ def list_series(cfg: CfgNode, folder: Path, labels_csv: str) -> CaseTable:
     return _split(cfg, table)
 
 
+def list_kaggle_3m(cfg: CfgNode, folder: Path, labels_csv: str) -> CaseTable:
+    """Each folder of slices as a patient, with the masks among them; a stack that is not whole is a problem.
+
+    DATASETS.VALID_CASES of the patients, drawn with SEED from all in the order of their names, have the split 'valid'.
+    """
+    patients = [path for path in sorted(folder.iterdir()) if not path.name.startswith(".") and holds_stack(path)]
+    held_out, table = _draw_patients(cfg, [path.name for path in patients]), CaseTable()
+    for path in patients:
+        split = ("valid" if path.name in held_out else "train") if held_out else ""
+        try:
+            labels = path if list_stack(path).masks else None
+            table.cases.append(Case(path.name, path, labels, group=path.name, split=split))
+        except SourceError as error:
+            table.problems.append(Failure(path.name, path.name, str(error).removeprefix(f"{path.name} ")))
+    return table
+
+
+def _draw_patients(cfg: CfgNode, names: list[str]) -> set[str]:
+    """The patients to validate on: those of `random.seed(SEED); random.sample(sorted(names), VALID_CASES)`."""
+    count = cfg.DATASETS.VALID_CASES
+    if count == 0 or _says_folds(cfg):
+        return set()
+    if count >= len(names):
+        log.warning("%d patients are too few to draw DATASETS.VALID_CASES %d of them: none is drawn", len(names), count)
+        return set()
+    return set(random.Random(cfg.SEED).sample(sorted(names), count))
+
+
+def _says_folds(cfg: CfgNode) -> bool:
+    """Whether the config says itself who validates."""
+    return bool(cfg.DATASETS.ID_CSV or cfg.DATASETS.FOLDS_CSV or cfg.DATASETS.FOLD_GROUPS)
+
+
 def _volumes(folder: Path) -> list[tuple[str, Path]]:
     """Names without endings and paths of the volumes in a folder that may be missing; hidden files do not count."""
     every = sorted(folder.iterdir()) if folder.is_dir() else []
@@ -84,9 +118,8 @@ def _check_description(cfg: CfgNode, path: Path, training: Sequence[Path]) -> No
 
 def _split(cfg: CfgNode, table: CaseTable) -> CaseTable:
     """Give the labelled cases the split 'train' or 'valid', drawn by group, unless the config says the folds itself."""
-    data = cfg.DATASETS
-    share, is_said = data.SPLIT_SHARE, data.ID_CSV or data.FOLDS_CSV or data.FOLD_GROUPS
-    if not 0 < share < 1 or is_said:
+    share = cfg.DATASETS.SPLIT_SHARE
+    if not 0 < share < 1 or _says_folds(cfg):
         return table
     learnt = [case for case in table.cases if case.labels is not None and not case.split]
     groups = sorted({case.group for case in learnt})

@@ -42,9 +42,10 @@ class ModelCard:
     a pixel size was asked for) and, where known, the pixel size in um;
     the threshold is None until it was tuned out of fold; those of the classes, the lower one (TEST.TH_LOW) and the
     sizes of objects and holes are there if they were tuned, too; a scale by axis is in `reductions`, `spacings_um` or
-    `sides`, `intensity` is a volume's rule with its numbers, `patch` the sides of its patches, and `diffusion` what
-    smooths raw pixels (steps, step, kappa); `config` is the run's config as YAML, without what has no effect on the
-    weights, so that a run repeated elsewhere gives the same file; `network` is how the network is built.
+    `sides`, `intensity` is a volume's rule with its numbers, `patch` the sides of its patches, `head_px` the side of
+    its head, if it is cut to that, and `diffusion` what smooths raw pixels (steps, step, kappa); `config` is the run's
+    config as YAML, without what has no effect on the weights, so that a run repeated elsewhere gives the same file;
+    `network` is how the network is built.
     """
 
     architecture: str
@@ -72,6 +73,7 @@ class ModelCard:
     diffusion: tuple[float, ...] = ()
     network: NetworkOptions = field(default_factory=NetworkOptions)
     patch: tuple[int, ...] = ()
+    head_px: int = 0
 
 
 def build_card(
@@ -105,6 +107,7 @@ def build_card(
         diffusion=build_diffusion(cfg),
         network=build_network_options(cfg),
         patch=patch or tuple(cfg.INPUT.PATCH),
+        head_px=cfg.INPUT.HEAD_PX,
     )
 
 

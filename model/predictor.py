@@ -201,6 +201,7 @@ def refuse_mixture(first_path: Path, first: ModelCard, path: Path, card: ModelCa
         "spacings_um",
         "sides",
         "intensity",
+        "head_px",
     ):
         mine, theirs = getattr(first, name), getattr(card, name)
         if mine != theirs:

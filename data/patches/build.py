@@ -16,13 +16,14 @@ from data.patches.folds import NEVER, assign_folds, check_sides, listed_folds, r
 from data.patches.sampling import Content, build_contents, build_mixture
 from data.patches.scale import build_scale
 from data.patches.shares import SharedLoader
+from data.patches.slice_order import order_slices
 from data.patches.statistics import PixelStatistics
 from data.patches.tiles import agreed_spacing, build_tile_folder, read_tiles
 from data.patches.training_set import TrainingSet
 from data.patches.transforms import build_transform
 from data.patches.volume_draws import build_volume_draws
 from data.patches.volume_transforms import build_volume_transform
-from data.patches.volumes import VOLUME_AXES, build_volumes
+from data.patches.volumes import VOLUME_AXES, build_volumes, learns_from_volumes
 from data.sources.kept_open import KeptOpen
 from data.sources.opening import build_reader
 from utils.diffusion import build_diffusion
@@ -42,7 +43,8 @@ def build_training_set(cfg: CfgNode, cases: Sequence[Case], failures: Failures) 
 
     Raises NothingToLearnError where no sample is left.
     """
-    if cfg.MODEL.AXES == VOLUME_AXES:
+    of_volumes = learns_from_volumes(cfg)
+    if of_volumes:
         found = build_volumes(cfg, cases, failures)
     else:
         from_tiles = cfg.DATASETS.LAYOUT == "slides" and cfg.INPUT.FROM == "tiles"
@@ -50,7 +52,7 @@ def build_training_set(cfg: CfgNode, cases: Sequence[Case], failures: Failures) 
         found = make(cfg, cases, failures)
     if not found.samples:
         raise NothingToLearnError("there is nothing to learn from: no tile or pair of any case can be used")
-    samples = found.samples if cfg.MODEL.AXES == VOLUME_AXES else build_cache(cfg, found.samples)
+    samples = found.samples if of_volumes else build_cache(cfg, found.samples)
     return replace(
         found,
         samples=samples,
@@ -142,6 +144,9 @@ def build_draws(
     if cfg.MODEL.AXES == VOLUME_AXES and cfg.INPUT.FROM == "crops":
         return build_volume_draws(cfg, train)
     contents = [data.contents.get(sample.name, Content()) for sample in train]
+    if cfg.SOLVER.SAMPLING == "slices":
+        ids, count = [sample.case_id for sample in train], cfg.SOLVER.EPOCH_PATCHES or len(train)
+        return train, order_slices(ids, contents, count), read_whole
     sampling = build_mixture(cfg, contents, [sample.content for sample in pseudo])
     return [*train, *pseudo], sampling, Cropping(cfg.INPUT.CROP_SCALE) if cfg.INPUT.FROM == "crops" else read_whole
 

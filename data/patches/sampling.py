@@ -69,6 +69,7 @@ SAMPLINGS: dict[str, Callable[[Sequence[Content]], np.ndarray]] = {
     "object_size": by_object_size,
     "area": by_area,
 }
+MEASURING = {*SAMPLINGS, "slices"} - {"all"}  # kinds of sampling that ask for contents
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ class Sampling:
         for chosen, weights in ((is_favoured, self.favoured), (~is_favoured, self.others)):
             if chosen.any():
                 places[chosen] = draw_evenly(weights, int(chosen.sum()), chance)
-        return _tell_apart(places, len(self.favoured))
+        return tell_apart(places, len(self.favoured))
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,8 @@ def draw_evenly(weights: np.ndarray, count: int, chance: np.random.Generator) ->
     return chance.permutation(np.repeat(places, times))
 
 
-def _tell_apart(places: np.ndarray, patches: int) -> list[int]:
+def tell_apart(places: np.ndarray, patches: int) -> list[int]:
+    """Places of patches, of which the n-th repetition of one becomes place + n * patches."""
     seen: Counter[int] = Counter()
     apart = []
     for place in places.tolist():
@@ -139,7 +141,7 @@ def _tell_apart(places: np.ndarray, patches: int) -> list[int]:
 
 def build_contents(cfg: CfgNode, samples: Sequence[Sample]) -> dict[str, Content]:
     """Content of each sample by its name, where SOLVER.SAMPLING asks for it."""
-    if cfg.SOLVER.SAMPLING not in SAMPLINGS or cfg.SOLVER.SAMPLING == "all":
+    if cfg.SOLVER.SAMPLING not in MEASURING:
         return {}
     threads = reader_count()
     with Ahead(lambda sample: measure(sample.read_mask()), samples, threads, ahead=2 * threads) as measured:

@@ -48,7 +48,8 @@ def scale_stains(image: np.ndarray, factors: np.ndarray, stains_od: np.ndarray =
 def build_transform(cfg: CfgNode) -> Transform:
     """A function (image, mask, seed) -> (image, mask) that augments as AUGMENTATION says; equal seeds, equal results.
 
-    Pixels that a warp brings in from outside mirror the image and its mask alike.
+    Pixels that a warp brings in from outside mirror the image and its mask alike. Images are uint8, or float32 of the
+    same scale.
     """
     steps = [step for step in [*_geometry(cfg.AUGMENTATION), *_appearance(cfg)] if step.p > 0]
     pipeline = A.Compose(steps)
@@ -56,8 +57,9 @@ def build_transform(cfg: CfgNode) -> Transform:
     def transform(image: np.ndarray, mask: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
         # one pair of generators for all steps: set_random_seed would give each the same draws, and so tie them together
         pipeline.set_random_state(np.random.default_rng(seed), random.Random(seed))
-        changed = pipeline(image=image, mask=mask)
-        pixels = changed["image"]
+        is_bytes = image.dtype == np.uint8
+        changed = pipeline(image=image if is_bytes else image / np.float32(255), mask=mask)
+        pixels = changed["image"] if is_bytes else changed["image"] * np.float32(255)
         warped = changed["mask"].reshape(*pixels.shape[:2], *mask.shape[2:])  # a single channel may have got lost
         return pixels[..., None] if pixels.ndim == 2 else pixels, warped
 
@@ -68,9 +70,10 @@ def _geometry(options: CfgNode) -> list[A.BasicTransform]:
     scale, shift, degrees = options.AFFINE_SCALE, options.AFFINE_SHIFT, options.AFFINE_DEGREES
     outside = {"border_mode": cv2.BORDER_REFLECT_101}
     warps = [A.ElasticTransform(alpha=30, sigma=6, **outside), A.GridDistortion(distort_limit=0.2, **outside)]
+    chances = [options.FLIP * (not options.FLIP_AXES or axis in options.FLIP_AXES) for axis in (0, 1)]
     return [
-        A.HorizontalFlip(p=options.FLIP),
-        A.VerticalFlip(p=options.FLIP),
+        A.HorizontalFlip(p=chances[1]),
+        A.VerticalFlip(p=chances[0]),
         A.RandomRotate90(p=options.ROTATE90),
         A.Affine(
             scale=(1 - scale, 1 + scale),

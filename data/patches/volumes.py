@@ -1,4 +1,4 @@
-"""Patches of volumes: the whole of each, or those of a grid over it."""
+"""Patches of volumes: the whole of each, those of a grid over it, or its slices."""
 
 import logging
 import math
@@ -12,6 +12,7 @@ from data.patches.dataset import PatchSample
 from data.patches.decoded import Cache, DecodedCase, DecodedCases
 from data.patches.grid import Box, Grid
 from data.patches.scale import build_scale
+from data.patches.slices import SliceSample
 from data.patches.statistics import PixelStatistics
 from data.patches.training_set import TrainingSet
 from data.sources.labels import IGNORE
@@ -25,6 +26,11 @@ VOLUME_AXES = 3
 MULTIPLE = 8  # of the sides of whole volumes: most networks of volumes halve them three times
 
 
+def learns_from_volumes(cfg: CfgNode) -> bool:
+    """Whether a network learns from volumes, of all their axes or slice by slice."""
+    return cfg.MODEL.AXES == VOLUME_AXES or cfg.INPUT.FROM == "slices"
+
+
 def measure_volume(case: Case, reader: DecodedCases, statistics: PixelStatistics) -> tuple[DecodedCase, float]:
     """A decoded case, whose pixels are added to `statistics`, and its foreground in pixels of the network's image.
 
@@ -36,9 +42,15 @@ def measure_volume(case: Case, reader: DecodedCases, statistics: PixelStatistics
     return decoded, float(((decoded.classes > 0) & (decoded.classes != IGNORE)).sum())
 
 
-def cut_volume(case: Case, shape: tuple[int, ...], boxes: Sequence[Box], reader: DecodedCases) -> list[PatchSample]:
+def cut_volume(
+    case: Case,
+    shape: tuple[int, ...],
+    boxes: Sequence[Box],
+    reader: DecodedCases,
+    kind: type[PatchSample] = PatchSample,
+) -> list[PatchSample]:
     """The patches of a case in these boxes, numbered in order."""
-    return [PatchSample(f"{case.id}_{number}", case, box, shape, reader) for number, box in enumerate(boxes)]
+    return [kind(f"{case.id}_{number}", case, box, shape, reader) for number, box in enumerate(boxes)]
 
 
 def centred_box(shape: tuple[int, ...], size: tuple[int, ...]) -> Box:
@@ -53,6 +65,9 @@ def common_size(shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
 
 def build_boxes(cfg: CfgNode, shapes: Sequence[tuple[int, ...]]) -> list[list[Box]]:
     """The patches of images of these shapes: one about the centre of each, of one size for all, or those of a grid."""
+    if cfg.INPUT.FROM == "slices":
+        side = cfg.INPUT.SIZE_TRAIN
+        return [list(Grid(shape, (1, side, side), (0, cfg.TILES.OVERLAP, cfg.TILES.OVERLAP))) for shape in shapes]
     size, overlap = tuple(cfg.INPUT.PATCH), (cfg.TILES.OVERLAP,) * VOLUME_AXES
     if cfg.INPUT.FROM == "whole":
         return [[centred_box(shape, size or common_size(shapes))] for shape in shapes]
@@ -83,6 +98,7 @@ def build_volumes(cfg: CfgNode, cases: Sequence[Case], failures: Failures) -> Tr
     if cfg.SOLVER.CACHE != "none":
         log.info("%d of %d volumes are kept decoded (SOLVER.CACHE %s)", reader.cached, len(usable), cfg.SOLVER.CACHE)
     cut = zip(usable, shapes, build_boxes(cfg, shapes), strict=True)
-    samples = [sample for case, shape, boxes in cut for sample in cut_volume(case, shape, boxes, reader)]
+    kind = SliceSample if cfg.INPUT.FROM == "slices" else PatchSample
+    samples = [sample for case, shape, boxes in cut for sample in cut_volume(case, shape, boxes, reader, kind)]
     spacing_um = cfg.TILES.SPACING_UM or None
     return TrainingSet(samples, statistics.mean, statistics.std, spacing_um, frozenset(foreground), foreground)

@@ -7,6 +7,7 @@ from data.sources.dicom import is_dicom_file, open_dicom
 from data.sources.file_name import ending
 from data.sources.image import ImageSource
 from data.sources.intensity import AS_IT_IS, IntensityRule
+from data.sources.slice_stack import holds_stack, open_stack
 from data.sources.slide import TiffSource
 from data.sources.source import ArraySource, ScaledSource, Source, SourceError, model_shape
 from data.sources.vendor import ENDINGS as VENDOR_ENDINGS
@@ -27,13 +28,13 @@ READERS: dict[str, Callable[[Path], Source]] = {
 
 
 def open_source(path: Path, intensity: IntensityRule = AS_IT_IS) -> Source:
-    """Open an image file by its ending, a DICOM file under any name, or the folder of a DICOM series.
+    """Open an image file by its ending, a DICOM file under any name, or a folder of slices.
 
     `intensity` says how the values of a volume become pixels. Raises SourceError naming what cannot be read.
     """
     reader = READERS.get(ending(path))
     if reader is None and path.is_dir():
-        return VolumeSource(path, intensity)
+        return open_stack(path) if holds_stack(path) else VolumeSource(path, intensity)
     reader = reader or (open_dicom if is_dicom_file(path) else None)
     if reader is None:
         raise SourceError(f"{path.name} is no image of a known kind; choose one of {sorted(READERS)}")

@@ -17,6 +17,7 @@ from data.sources.file_name import ending
 from data.sources.label_file import LABEL_READERS, read_outlines
 from data.sources.named_mask import NamedMask
 from data.sources.runs import IGNORE, RunLabels
+from data.sources.slice_stack import holds_stack, open_stack_masks
 from data.sources.source import VALUES_AT_ONCE, ScaledSource, Source, SourceError
 from data.sources.volume import VolumeLabels, is_volume
 from data.sources.volume_grid import VolumeGrid
@@ -36,11 +37,11 @@ class RleLabels(RunLabels):
 
 
 class MaskLabels(Source):
-    """Class indices from a mask image of the size of its image; `to_classes` maps its pixel values."""
+    """Class indices from a mask image, or a folder of slices with masks; `to_classes` maps its pixel values."""
 
     def __init__(self, path: Path, to_classes: ToClasses):
         self.path = path
-        self.mask = open_source(path)
+        self.mask = open_stack_masks(path) if path.is_dir() else open_source(path)
         self.level_shapes = self.mask.level_shapes[:1]
         self.channels = 1
         self.to_classes = to_classes
@@ -115,7 +116,7 @@ def open_labels(
         return _open_mask(case.labels.path, case.labels.to_classes, case.image, shape)
     if isinstance(case.labels, CocoImage) or ending(case.labels) in LABEL_READERS:
         return _open_outlines(case.labels, case.image, shape, names)
-    if is_volume(case.labels):
+    if is_volume(case.labels) and not holds_stack(case.labels):
         if grid is None:
             raise SourceError(f"{case.labels.name} is a volume, its image {case.image.name} is none")
         return VolumeLabels(case.labels, grid, case.image.name, to_classes)

@@ -12,6 +12,7 @@ from data.sources import open_source
 from data.sources.body import find_body
 from data.sources.class_names import ClassNames, build_class_names
 from data.sources.grey import GreySource
+from data.sources.head import HeadSource, open_head
 from data.sources.intensity import AS_IT_IS, IntensityRule, build_intensity
 from data.sources.labels import ToClasses, build_mask_rule, open_labels
 from data.sources.source import CroppedSource, Source, SourceError
@@ -24,7 +25,8 @@ RGB = 3  # channels of a colour image
 class CaseReader:
     """Opens cases; `crop` is (start..., size...) at level 0 or empty.
 
-    `body_above` cuts a volume to the box of what lies above this value of its file, the body.
+    `body_above` cuts a volume to the box of what lies above this value of its file, the body. `head_px`, if not 0,
+    makes of each volume its head, with slices of so many pixels a side.
     `spacing_um`, if not 0, overrules the pixel size that a file states, and that of a case overrules both.
     """
 
@@ -35,6 +37,7 @@ class CaseReader:
     channels: int = 3
     intensity: IntensityRule = AS_IT_IS
     body_above: float | None = None
+    head_px: int = 0
 
     @property
     def classes(self) -> list[str]:
@@ -52,6 +55,8 @@ class CaseReader:
         if source.channels != self.channels:
             source.close()
             raise SourceError(f"{case.image.name} has {source.channels} channels; MODEL.IN_CHANNELS is {self.channels}")
+        if self.head_px:
+            source = open_head(source, case.image.name, self.head_px)
         if case.spacing_um or self.spacing_um:
             source.spacing_um = (case.spacing_um or self.spacing_um,) * len(source.shape)
         return self._cropped(source)
@@ -59,7 +64,11 @@ class CaseReader:
     def open_labels(self, case: Case, image: Source) -> Source:
         """The labels of a case as class indices in the frame of its opened image; raises SourceError or RleError."""
         box, shape = image.frame_level0
-        labels = open_labels(case, shape, self.names, self.to_classes, image.grid)
+        head = image.source if isinstance(image, CroppedSource) else image
+        if isinstance(head, HeadSource):
+            labels = head.labels(open_labels(case, head.shape_in_file, self.names, self.to_classes, head.grid_in_file))
+        else:
+            labels = open_labels(case, shape, self.names, self.to_classes, image.grid)
         return labels if box.size == shape else CroppedSource(labels, box)
 
     @contextmanager
@@ -92,4 +101,5 @@ def build_reader(cfg: CfgNode) -> CaseReader:
     data, channels = cfg.DATASETS, cfg.MODEL.IN_CHANNELS
     names, to_classes, intensity = build_class_names(cfg), build_mask_rule(cfg), build_intensity(cfg)
     body_above = data.BODY_ABOVE if data.CROP_TO == "body" else None
-    return CaseReader(names, to_classes, tuple(data.CROP), data.SPACING_UM, channels, intensity, body_above)
+    crop, spacing_um, head_px = tuple(data.CROP), data.SPACING_UM, cfg.INPUT.HEAD_PX
+    return CaseReader(names, to_classes, crop, spacing_um, channels, intensity, body_above, head_px)

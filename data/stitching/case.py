@@ -14,6 +14,7 @@ from data.cases import Case
 from data.patches.grid import Grid, Windows
 from data.patches.plan import Plan, plan_patches
 from data.patches.scale import Scale
+from data.patches.slices import SliceBySlice, slice_grid
 from data.patches.tissue import KEEP_ALL, TissueMap, TissueRule, build_tissue_rule
 from data.sources.levels import ensure_level
 from data.sources.opening import CaseReader
@@ -33,7 +34,8 @@ RIM_PX = 16  # predicted around tissue, whose outline on a small picture is roug
 class Inference:
     """How images are predicted: scale, largest side and overlap of the patches in pixels, and where glass is.
 
-    With `windows` these are the patches, on tissue or not. `slope` blends them.
+    With `windows` these are the patches, on tissue or not. `slope` blends them. An image of more than the network's
+    `axes`, where these are known, is predicted slice by slice.
     """
 
     scale: Scale
@@ -43,13 +45,21 @@ class Inference:
     tissue: TissueRule = KEEP_ALL
     windows: Windows | None = None
     slope: Slope = linear
+    axes: int = 0
 
     def plan(self, source: Source, tissue: TissueMap | None) -> Plan | Grid:
         """The patches of an image, over its tissue where glass is to be skipped."""
+        shape = self.scale.shape_of(source)
+        if self.by_slice(shape):
+            return slice_grid(shape, self.patch_px, self.overlap_px)
         if self.windows:
-            return self.windows.over(self.scale.shape_of(source))
+            return self.windows.over(shape)
         occupied = None if tissue is None else tissue.mask
-        return plan_patches(self.scale.shape_of(source), self.patch_px, self.overlap_px, occupied, RIM_PX)
+        return plan_patches(shape, self.patch_px, self.overlap_px, occupied, RIM_PX)
+
+    def by_slice(self, shape: tuple[int, ...]) -> bool:
+        """Whether an image of this shape is predicted slice by slice."""
+        return 0 < self.axes < len(shape)
 
 
 def build_inference(cfg: CfgNode, scale: Scale, trained: tuple[int, ...] = ()) -> Inference:
@@ -59,7 +69,8 @@ def build_inference(cfg: CfgNode, scale: Scale, trained: tuple[int, ...] = ()) -
     """
     test = cfg.TEST
     tissue, slope = build_tissue_rule(cfg), SLOPES[test.BLEND]
-    return Inference(scale, test.PATCH, test.OVERLAP, test.BATCH_SIZE, tissue, build_windows(cfg, trained), slope)
+    windows, axes = build_windows(cfg, trained), cfg.MODEL.AXES
+    return Inference(scale, test.PATCH, test.OVERLAP, test.BATCH_SIZE, tissue, windows, slope, axes)
 
 
 def build_windows(cfg: CfgNode, trained: tuple[int, ...] = ()) -> Windows | None:
@@ -83,11 +94,13 @@ class OpenedCase:
             self.frame, self.slope = frame_of(image, reader.classes), inference.slope
             self.tissue = inference.tissue.find(source, case.id)
             self.plan = inference.plan(source, self.tissue)
+            self.by_slice = inference.by_slice(self.plan.shape)
             self.patches = opening.enter_context(PatchReader(source, self.plan, inference.batch_size))
             self._open = opening.pop_all()
 
     def predict(self, predict: Predict, path: Path, track: Track | None = None) -> ProbabilityMap:
         """The case's probability map, kept at `path`, which appears only once it is whole."""
+        predict = SliceBySlice(predict) if self.by_slice else predict
         with atomic_path(path) as draft:
             predict_map(self.patches, predict, create_map(draft, self.plan.shape, self.frame), track, self.slope)
         return open_map(path)

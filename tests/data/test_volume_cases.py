@@ -147,3 +147,52 @@ def test_volumes_come_in_pairs_too_in_any_format(tmp_path):
 def test_an_ending_of_two_parts_is_no_part_of_the_name(tmp_path, file, pattern, name):
     touch(tmp_path, file)
     assert [found for (_, found), _ in match_files(tmp_path, pattern)] == [name]
+
+
+def patients(folder, names):
+    for name in names:
+        touch(folder, *(f"{name}/{name}_{number}{kind}.tif" for number in (1, 2, 3) for kind in ("", "_mask")))
+    return folder
+
+
+def test_of_110_patients_the_ten_that_validate_are_those_that_were_published(tmp_path):
+    names = sorted(f"TCGA_{number * 7919 % 9973:04d}" for number in range(110))
+    table = list_cases(cfg_of(patients(tmp_path, names), "kaggle_3m"))
+    places = [81, 14, 3, 94, 35, 31, 28, 17, 13, 86]
+    assert splits(table)["valid"] == sorted(names[place] for place in places)
+    assert len(splits(table)["train"]) == 100
+    assert {(case.image, case.labels, case.group) for case in table.cases} == {
+        (tmp_path / name, tmp_path / name, name) for name in names
+    }
+
+
+def test_a_patient_whose_slices_are_not_whole_is_a_problem_but_counts_in_the_draw(tmp_path):
+    names = [f"p{number:02d}" for number in range(12)]
+    patients(tmp_path, names)
+    touch(tmp_path, "README.md", "data.csv", ".hidden/x_1.tif", "other/notes.tif")
+    whole = splits(list_cases(cfg_of(tmp_path, "kaggle_3m")))["valid"]
+    (tmp_path / "p04" / "p04_2.tif").unlink()
+    table = list_cases(cfg_of(tmp_path, "kaggle_3m"))
+    assert [(each.id, each.message) for each in table.problems] == [
+        ("p04", "has p04_2_mask.tif, whose image is missing")
+    ]
+    assert splits(table)["valid"] == [name for name in whole if name != "p04"]
+
+
+def test_no_patient_is_drawn_where_there_are_too_few_or_folds_are_wanted(tmp_path, caplog):
+    patients(tmp_path, ["p1", "p2", "p3"])
+    assert {case.split for case in list_cases(cfg_of(tmp_path, "kaggle_3m")).cases} == {""}
+    assert "3 patients are too few to draw DATASETS.VALID_CASES 10" in caplog.text
+    caplog.clear()
+    assert {case.split for case in list_cases(cfg_of(tmp_path, "kaggle_3m", DATASETS_VALID_CASES=0)).cases} == {""}
+    assert caplog.text == ""
+    assert len(splits(list_cases(cfg_of(tmp_path, "kaggle_3m", DATASETS_VALID_CASES=1)))["valid"]) == 1
+
+
+def test_a_patient_without_masks_can_be_predicted_but_not_learnt_from(tmp_path):
+    patients(tmp_path, ["p1", "p2"])
+    for number in (1, 2, 3):
+        (tmp_path / "p2" / f"p2_{number}_mask.tif").unlink()
+    cfg = cfg_of(tmp_path, "kaggle_3m", DATASETS_VALID_CASES=0)
+    assert {case.id: case.labels is None for case in list_test_cases(cfg).cases} == {"p1": False, "p2": True}
+    assert [each.message for each in list_cases(cfg).problems] == ["has no labels"]
