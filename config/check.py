@@ -19,6 +19,7 @@ CHOICES: dict[str, list[Any]] = {
         *["Unet", "UnetPlusPlus", "MAnet", "Linknet", "FPN", "PSPNet", "DeepLabV3", "DeepLabV3Plus", "PAN"],
         *["UPerNet", "Segformer", "DPT"],
         *VOLUME_NETWORKS,
+        "BrainUnet",
     ],
     "MODEL.ACTIVATION": ["sigmoid", "softmax", "None"],
     "MODEL.NORM": ["", *NORMS],
@@ -41,7 +42,8 @@ CHOICES: dict[str, list[Any]] = {
     "SOLVER.PSEUDO": ["hard", "soft"],
     "SOLVER.CACHE": ["none", "memory", "disk"],
     "SOLVER.KEEP": ["best", "last"],
-    "SOLVER.SCHEDULE": ["one_cycle", "cosine", "plateau"],
+    "SOLVER.DICE_OVER": ["pixels", "cases"],
+    "SOLVER.SCHEDULE": ["one_cycle", "cosine", "plateau", "constant"],
     "TEST.ENGINE": ["auto", "torch", "bf16", "fp16", "compile", "onnx", "openvino"],
     "TEST.BLEND": ["linear", "gaussian"],
     "TEST.TTA": ["none", "flips", "dihedral"],
@@ -68,7 +70,12 @@ CHOICES_OF_LISTS = {
     "SOLVER.LOGGERS": ["tensorboard", "wandb", "mlflow"],
     "TEST.WRITE": ["tiff", "rle", "ome", "preview", "geojson", "objects", "nifti", "gif"],
 }
-WITH_SPLITS = ["roboflow", "decathlon", "series", "kaggle_3m"]  # layouts whose cases have splits without DATASETS.ID_CSV
+WITH_SPLITS = [
+    "roboflow",
+    "decathlon",
+    "series",
+    "kaggle_3m",
+]  # layouts whose cases have splits without DATASETS.ID_CSV
 WITH_INNER_MASKS = ["UneXt", "UneXt101", "UneXt50", "UneXt18", "Unet", "UnetPlusPlus", "MAnet", "Linknet"]
 WITH_INNER_MASKS += ["monai-DynUNet"]
 AT_LEAST_ONE = [

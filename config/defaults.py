@@ -10,9 +10,7 @@ _C.SEED = 42  # seed of folds, weights, order and augmentation
 
 # ---------------------------------------------------------------------------------------------------------------- cases
 _C.DATASETS = Cn()
-_C.DATASETS.LAYOUT = (
-    "slides"  # how cases lie: 'slides', 'pairs' (images and masks), 'roboflow', 'decathlon', 'series' (DICOM), 'kaggle_3m'
-)
+_C.DATASETS.LAYOUT = "slides"  # how cases lie: 'slides', 'pairs' (images and masks), 'roboflow', 'decathlon', 'series' (DICOM), 'kaggle_3m'
 _C.DATASETS.WSI_FOLDER = (
     "data/datasets/slides"  # folder of the slides; for pairs, the folder that the patterns start from
 )
@@ -116,6 +114,7 @@ _C.AUGMENTATION.CUTMIX = 0.0  # probability that a box of another patch, with it
 _C.MODEL = Cn()
 _C.MODEL.ARCHITECTURE = (
     "UneXt101"  # UneXt101, UneXt50, UneXt18, UneXt (any encoder in stages), any smp architecture, or 'monai-<name>'
+    "UneXt101"  # UneXt101, UneXt50, UneXt18, UneXt (any encoder in stages), any smp architecture, or BrainUnet
 )
 _C.MODEL.ENCODER_NAME = "resnext101_32x16d"  # encoder of UneXt and smp networks; 'tu-<name>' takes a timm encoder
 _C.MODEL.ENCODER_WEIGHTS = "ssl"  # pretrained weights: a name ('imagenet', 'ssl'), a local weight file, or None
@@ -157,7 +156,7 @@ _C.SOLVER.OPTIMIZER = (
     "adamw"  # 'adamw' (decoupled weight decay), 'adam' (decay through the gradient) or 'sgd' (momentum)
 )
 _C.SOLVER.SCHEDULE = (
-    "one_cycle"  # of the rate: 'one_cycle', 'cosine' (falls to 0) or 'plateau' (falls where Dice rests)
+    "one_cycle"  # of the rate: 'one_cycle', 'cosine' (falls to 0), 'plateau' (falls where Dice rests) or 'constant'
 )
 _C.SOLVER.CYCLES = 1  # cosine: so often from the top, the weights at each end kept in snapshots/; divides EPOCHS
 _C.SOLVER.PLATEAU_PATIENCE = 5  # plateau: the rate falls after this many epochs without a better validation Dice
@@ -174,6 +173,10 @@ _C.SOLVER.EMA = (
 _C.SOLVER.SWA_EPOCHS = 0  # keep the mean of the weights at the ends of this many last epochs; 0: the weights themselves
 _C.SOLVER.PATIENCE = 0  # stop after this many epochs without a better validation Dice; 0: never
 _C.SOLVER.KEEP = "best"  # epoch that predicts: 'best' by validation Dice, or 'last', which no case scored has chosen
+_C.SOLVER.DICE_OVER = (
+    "pixels"  # validation Dice by which an epoch is best: of all 'pixels' together, or the mean over whole 'cases', of
+    # whose prediction with TEST.LARGEST the largest object alone counts
+)
 _C.SOLVER.TUNE = []  # tuned out of fold besides the threshold: 'classes' (one each), 'low', 'objects', 'holes' of TEST
 _C.SOLVER.NESTED = False  # score each fold at the threshold and what TUNE names that the other folds choose
 _C.SOLVER.CHECKPOINT_MINUTES = 10.0  # keep the state of training so often within an epoch, besides after each; 0: not

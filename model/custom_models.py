@@ -20,6 +20,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from yacs.config import CfgNode
 
+from model.brain_unet import BrainUnet
 from model.encoder_weights import fit_tensor, fold_layer_scale, is_dispensable, left_over
 from model.exclusive import make_exclusive
 from model.network_options import NetworkOptions, build_network_options
@@ -204,6 +205,17 @@ def _build_unext(encoder_name: str, weights: str | None, in_channels: int, class
         return UneXt(encoder, classes)
 
 
+def _build_brain_unet(_: str, weights: str | None, in_channels: int, classes: int) -> nn.Module:
+    network = BrainUnet(in_channels, classes)
+    if weights and not _is_file(weights):
+        raise ValueError(
+            f"MODEL.ENCODER_WEIGHTS is {weights!r}; BrainUnet has no weights of a name: set {WITHOUT_DOWNLOAD}"
+        )
+    if weights:
+        load_state(network, read_weights(Path(weights)), weights)
+    return network
+
+
 def _build_fixed_unext(fixed_name: str, _: str, weights: str | None, in_channels: int, classes: int) -> nn.Module:
     return _build_unext(fixed_name, weights, in_channels, classes)
 
@@ -359,5 +371,6 @@ ARCHITECTURES: dict[str, Builder] = {
     "UneXt50": partial(_build_fixed_unext, "resnext50_32x4d"),
     "UneXt18": partial(_build_fixed_unext, "resnet18"),
     "UneXt": _build_unext,
+    "BrainUnet": _build_brain_unet,
     **{network.__name__: partial(_build_smp, network) for network in smp.MODEL_ARCHITECTURES_MAPPING.values()},
 }

@@ -18,6 +18,7 @@ from torch import nn
 from yacs.config import CfgNode
 
 from model.callbacks import EarlyStop, EpochSeed, KeepBest, PooledDice, ProgressBar, StepSeed, StopAtNaN
+from model.callbacks.case_dice import CaseDice
 from model.callbacks.keep import KeepCycles
 from model.callbacks.loss import PooledLoss
 from model.callbacks.steps import FreezeEncoder
@@ -62,7 +63,7 @@ def build_learner(dls: DataLoaders, model: nn.Module, cfg: CfgNode, callbacks: S
         loss_func=_plain(loss),
         opt_func=OPTIMIZERS[cfg.SOLVER.OPTIMIZER],
         splitter=parameter_groups,
-        metrics=[PooledDice()],
+        metrics=[CaseDice(cfg.TEST.LARGEST) if cfg.SOLVER.DICE_OVER == "cases" else PooledDice()],
         wd=cfg.SOLVER.WEIGHT_DECAY,
         cbs=[
             EpochSeed(),

@@ -66,6 +66,7 @@ def build_schedule(cfg: CfgNode) -> Callable[[Learner, int, slice], None]:
         "one_cycle": Learner.fit_one_cycle,
         "cosine": partial(fit_cosine, cycles=cfg.SOLVER.CYCLES),
         "plateau": Learner.fit,
+        "constant": Learner.fit,
     }
     return schedules[cfg.SOLVER.SCHEDULE]
 

@@ -85,6 +85,16 @@ def agree(value: Any) -> Any:
     return values[0]
 
 
+def gather_over_ranks(value: Any) -> list[Any]:
+    """What each process has, in the order of ranks; every process has to ask."""
+    values = [value] * rank_count()
+    if rank_count() > 1:
+        from torch import distributed
+
+        distributed.all_gather_object(values, value)
+    return values
+
+
 def sum_over_ranks(values: Sequence[float]) -> list[float]:
     """Each value summed over all processes, exact for counts below 2**53; every process has to ask."""
     if rank_count() == 1:
