@@ -167,7 +167,8 @@ class Finish:
         results, outcome, extent = self.results, self.outcome, self.rule.extent
         with self.failures.guard(case.id, case.image.name):
             final = clean_case(raw, results.cleaned(case.id), self.rule)
-            self.products.write(results, CaseMask(case.id, final, extent, partial(self.reader.open_image, case)))
+            both = None if case.labels is None else partial(self.reader.open_both, case)
+            self.products.write(results, CaseMask(case.id, final, extent, partial(self.reader.open_image, case), both))
             outcome.done.append(case.id)
             look = self.cfg.TEST.OVERLAY_PX, self.cfg.TEST.SURFACE_TOLERANCE_UM
             outcome.scores += evaluate_case(case, self.reader, final, extent, results, *look)
@@ -195,6 +196,7 @@ def write_tables(
         "dice_threshold.csv",
         "dice_threshold.png",
         "dice_by_class.png",
+        "dsc.png",
     ):  # of an earlier run that had labels
         (results.root / name).unlink(missing_ok=True)
     join_products(results, build_products(cfg).names, outcome.done, classes)

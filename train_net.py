@@ -289,6 +289,8 @@ def evaluate(
     failures: "Failures",
 ) -> int:
     """Predict the cases of the trained folds, tune the threshold on them and report; returns the exit code."""
+    from data.writers.training import best_epochs
+
     fold_of = material.fold_of
     cases = [case for case in material.cases if fold_of[case.id] in folds]
     maps = predict_out_of_fold(cfg, run, cases, material, failures)
@@ -304,6 +306,8 @@ def evaluate(
     shutil.rmtree(run / STATES)  # the run is at its end
     print_result(f"failed {len(failures.ids)} of {len(failures.ids | set(fold_of))} cases")
     print_result(f"out-of-fold Dice {dice:.3f} at {rules.label}")
+    for line in best_epochs(run / "history.csv") if cfg.SOLVER.DICE_OVER == "cases" else ():
+        print_result(line)
     return exit_code(failures.ids)
 
 

@@ -68,7 +68,7 @@ SOFT_LOSSES = ["bce", "bce_dice", "dice_coef_loss", "loss_focal_corrected", "tve
 CHOICES_OF_LISTS = {
     "SOLVER.TUNE": ["classes", "low", "objects", "holes"],
     "SOLVER.LOGGERS": ["tensorboard", "wandb", "mlflow"],
-    "TEST.WRITE": ["tiff", "rle", "ome", "preview", "geojson", "objects", "nifti", "gif"],
+    "TEST.WRITE": ["tiff", "rle", "ome", "preview", "geojson", "objects", "nifti", "gif", "slices"],
 }
 WITH_SPLITS = [
     "roboflow",

@@ -11,6 +11,9 @@ _C.SEED = 42  # seed of folds, weights, order and augmentation
 # ---------------------------------------------------------------------------------------------------------------- cases
 _C.DATASETS = Cn()
 _C.DATASETS.LAYOUT = "slides"  # how cases lie: 'slides', 'pairs' (images and masks), 'roboflow', 'decathlon', 'series' (DICOM), 'kaggle_3m'
+_C.DATASETS.LAYOUT = (
+    "slides"  # how cases lie: 'slides', 'pairs' (images, masks), 'roboflow', 'decathlon', 'series' (DICOM), 'kaggle_3m'
+)
 _C.DATASETS.WSI_FOLDER = (
     "data/datasets/slides"  # folder of the slides; for pairs, the folder that the patterns start from
 )
@@ -220,7 +223,7 @@ _C.TEST.WRITE = (
         "nifti",
         "gif",
     ]  # what is written of each mask, and 'ome' (OME-TIFF);
-    # volumes have 'nifti' (on the grid of their file) and 'gif' (a frame a slice), pictures the others
+    # volumes have 'nifti' (on the grid of their file), 'gif' (a frame a slice) and 'slices' (PNG), pictures the others
 )
 _C.TEST.GIF_AXIS = 0  # axis of a volume along which the frames of its GIF follow: 0 (z), 1 (row) or 2 (column)
 _C.TEST.OBJECT_TYPE = "annotation"  # objects in QuPath: 'annotation' (to correct) or 'detection' (for very many)

@@ -14,6 +14,8 @@ def patch_mistakes(cfg: CfgNode) -> Iterator[str]:
     if (cfg.SOLVER.SAMPLING in CROPS_OF_VOLUMES) != is_crops:
         crops = "INPUT.FROM 'crops' of volumes (MODEL.AXES 3)"
         yield f"SOLVER.SAMPLING is {cfg.SOLVER.SAMPLING!r}; {CROPS_OF_VOLUMES} are for {crops}, which needs one of them"
+    if cfg.SOLVER.SAMPLING == "slices" and cfg.DATASETS.PSEUDO_LABELS:
+        yield "SOLVER.SAMPLING is 'slices', which has no share for DATASETS.PSEUDO_LABELS; leave these empty"
     if cfg.SOLVER.SAMPLING == "slices" and cfg.INPUT.FROM != "slices":
         yield f"SOLVER.SAMPLING is 'slices', which needs INPUT.FROM 'slices'; it is {cfg.INPUT.FROM!r}"
     axes, names = cfg.AUGMENTATION.FLIP_AXES, ["z", "row", "column"][-cfg.MODEL.AXES :]

@@ -17,6 +17,7 @@ from data.sources.source import SourceError
 from data.sources.volume import VOLUME_READERS
 from utils.failures import Failure
 
+VOLUME_LAYOUTS = ("decathlon", "series", "kaggle_3m")
 SHOWN = 5  # names that a message holds
 log = logging.getLogger(__name__)
 

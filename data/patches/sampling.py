@@ -116,7 +116,7 @@ class Mixture:
         places = np.empty(self.count, np.int64)
         places[~is_pseudo] = np.array(self.labelled.order(chance), np.int64) % first
         places[is_pseudo] = first + np.array(self.pseudo.order(chance), np.int64) % (patches - first)
-        return _tell_apart(places, patches)
+        return tell_apart(places, patches)
 
 
 def draw_evenly(weights: np.ndarray, count: int, chance: np.random.Generator) -> np.ndarray:

@@ -1,13 +1,15 @@
 """What is written of a predicted mask: the products that TEST.WRITE names, as far as its axes allow."""
 
 from collections.abc import Callable, Collection, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from yacs.config import CfgNode
 
+from data.patches.volumes import reads_volumes
 from data.sources.source import Source
 from data.stitching.mask import Threshold
 from data.stitching.objects import find_objects
@@ -20,16 +22,21 @@ from data.writers.objects_csv import describe_object, join_objects, object_table
 from data.writers.preview import write_preview
 from data.writers.results import Results
 from data.writers.rle_csv import join_rle, write_case_rle
+from data.writers.slice_pictures import write_slices
 
 
 @dataclass(frozen=True)
 class CaseMask:
-    """The mask of a case: its probability map at a threshold; `open_image` is what films of its slices show."""
+    """The mask of a case: its probability map at a threshold; `open_image` is what films of its slices show.
+
+    `open_both` gives the image with the labels, where these are known.
+    """
 
     id: str
     probabilities: ProbabilityMap
     threshold: Threshold
     open_image: Callable[[], Source] | None = None
+    open_both: Callable[[], AbstractContextManager[tuple[Source, Source]]] | None = None
 
 
 @dataclass(frozen=True)
@@ -47,6 +54,8 @@ class Products:
         for name, path_of in (PRODUCTS | VOLUME_PRODUCTS).items():
             if name not in self.names:
                 _remove(path_of(results, mask.id))
+        for path in results.slices.glob(f"{escape(mask.id)}-[0-9]*.png"):
+            path.unlink()
         if len(mask.probabilities.shape) == 3:
             self._write_volume(results, mask)
         else:
@@ -54,13 +63,21 @@ class Products:
             self._write_objects(results, mask)
 
     def _write_volume(self, results: Results, mask: CaseMask) -> None:
-        if "nifti" in self.names:
+        if "nifti" in self.names and mask.probabilities.frame.grid:  # slices of pictures have no place in a patient
             from data.writers.mask_nifti import write_mask_nifti
 
             write_mask_nifti(results.nifti(mask.id), mask.probabilities, mask.threshold)
         if "gif" in self.names and mask.open_image:
             with mask.open_image() as source:
                 write_gif(results.gif(mask.id), source, mask.probabilities, mask.threshold, self.gif_axis)
+        if "slices" in self.names and mask.open_image:
+            with ExitStack() as files:
+                source, labels = (
+                    files.enter_context(mask.open_both())
+                    if mask.open_both
+                    else (files.enter_context(mask.open_image()), None)
+                )
+                write_slices(results.slices, mask.id, source, labels, mask.probabilities, mask.threshold)
 
     def _write_pixels(self, results: Results, mask: CaseMask) -> None:
         if "tiff" in self.names:
@@ -116,7 +133,7 @@ def _remove(path: Path) -> None:
 
 def build_products(cfg: CfgNode) -> Products:
     """The products of TEST.WRITE that images of so many axes can have."""
-    test, possible = cfg.TEST, VOLUME_PRODUCTS if cfg.MODEL.AXES == 3 else PRODUCTS
+    test, possible = cfg.TEST, {*VOLUME_PRODUCTS, "slices"} if reads_volumes(cfg) else {*PRODUCTS}
     names = [name for name in test.WRITE if name in possible]
     return Products(names, test.OBJECT_TYPE, test.SIMPLIFY, test.OVERLAY_PX, test.GIF_AXIS)
 

@@ -23,6 +23,7 @@ from data.writers.errors import write_errors
 from data.writers.geojson import find_geojson
 from data.writers.overlay import small_masks, write_overlay
 from utils.atomic import atomic_path
+from utils.bar_plot import plot_bars
 from utils.failures import Failure
 from utils.plots import triptych
 from utils.report import Figures, Link, Listing, Pictures, Section, Table, Text, write_report
@@ -94,6 +95,16 @@ class Results:
     def dice_by_class(self) -> Path:
         """Dice of each volume as dots by class."""
         return self.root / "dice_by_class.png"
+
+    @property
+    def dice_by_case(self) -> Path:
+        """Dice of each volume as sorted bars."""
+        return self.root / "dsc.png"
+
+    @property
+    def slices(self) -> Path:
+        """Folder of the slices of volumes as pictures with outlines."""
+        return self.root / "predictions"
 
     def triptych(self, case_id: str) -> Path:
         """Input, truth and prediction side by side."""
@@ -202,7 +213,9 @@ def _score_table(scores: Sequence[CaseScore], classes: Sequence[str]) -> Table:
 def _dice_by_class(results: Results, scores: Sequence[CaseScore], classes: Sequence[str]) -> Pictures:
     dice = {name: [score.confusion.dice for score in scores if score.class_name == name] for name in classes}
     plot_strip(dice, "Dice by class", "Dice of a case", results.dice_by_class)
-    return Pictures("Dice by class", [("each dot is a case", results.dice_by_class)])
+    plot_bars(_dice_by_case(scores), "Dice by case", "Dice", results.dice_by_case)
+    items = [("each dot is a case", results.dice_by_class), ("each bar is a case", results.dice_by_case)]
+    return Pictures("Dice by class and by case", items)
 
 
 def _case_pictures(

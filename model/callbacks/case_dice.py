@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from fastai.learner import Learner, Metric
 
-from utils.metrics import count_confusion
+from utils.metrics import count_confusion, iou_of
 from utils.ranks import gather_over_ranks, own_rank, rank_count
 
 IGNORE = 255
@@ -27,6 +27,7 @@ class CaseDice(Metric):
         """Start a new epoch."""
         self.masks: dict[int, np.ndarray] = {}  # by the place of the sample: predicted and true, as packed bits
         self.samples: Sequence[Any] = ()
+        self.scores: list[float] = []
 
     def accumulate(self, learn: Learner) -> None:
         """Keep the masks of a batch: logits and targets (N, K, *)."""
@@ -46,8 +47,13 @@ class CaseDice(Metric):
     @property
     def value(self) -> float:
         """The Dice of the epoch."""
-        scores = [dice for places in self._by_case().values() for dice in self._case(places)]
-        return float(np.mean(scores)) if scores else 1.0
+        self.scores = [dice for places in self._by_case().values() for dice in self._case(places)]
+        return float(np.mean(self.scores)) if self.scores else 1.0
+
+    @property
+    def iou(self) -> float:
+        """The mean IoU of the same masks, once the Dice is known."""
+        return float(np.mean([iou_of(dice) for dice in self.scores])) if self.scores else 1.0
 
     @property
     def name(self) -> str:

@@ -3,6 +3,7 @@
 import torch
 from fastai.learner import Learner, Metric
 
+from utils.metrics import iou_of
 from utils.ranks import sum_over_ranks
 
 IGNORE = 255
@@ -31,6 +32,11 @@ class PooledDice(Metric):
     def value(self) -> float:
         """The Dice of the epoch."""
         return 2 * self.both / self.sizes if self.sizes else 1.0
+
+    @property
+    def iou(self) -> float:
+        """The IoU of the same pixels."""
+        return iou_of(self.value)
 
     @property
     def name(self) -> str:

@@ -47,7 +47,7 @@ class History(Callback):
     def after_epoch(self) -> None:
         """Note and log the epoch."""
         train_loss, valid_loss, dice = self.learn.recorder.values[-1]
-        seconds, iou = time.monotonic() - self.begun, iou_of(dice)
+        seconds, iou = time.monotonic() - self.begun, self.learn.metrics[0].iou
         values = (self.fold, self.epoch + 1, self.opt.hypers[-1]["lr"], train_loss, valid_loss, dice, iou, seconds)
         self.rows.append(dict(zip(COLUMNS, values, strict=True)))
         self.save()

@@ -117,13 +117,12 @@ def test_history_has_a_row_an_epoch_and_saves_each():
     rows, saved = [], []
     history = History(3, rows, lambda: saved.append(len(rows)))
     recorder = SimpleNamespace(values=[(0.9, 0.8, 0.7)])
-    with_learner(
-        history, recorder=recorder, epoch=4, n_epoch=5, opt=SimpleNamespace(hypers=[{"lr": 1e-4}, {"lr": 1e-3}])
-    )
+    opt, metrics = SimpleNamespace(hypers=[{"lr": 1e-4}, {"lr": 1e-3}]), [SimpleNamespace(iou=0.55)]
+    with_learner(history, recorder=recorder, epoch=4, n_epoch=5, opt=opt, metrics=metrics)
     history.before_epoch()
     history.after_epoch()
     assert list(rows[0]) == COLUMNS
-    assert [rows[0][name] for name in COLUMNS[:-1]] == [3, 5, 1e-3, 0.9, 0.8, 0.7]
+    assert [rows[0][name] for name in COLUMNS[:-1]] == [3, 5, 1e-3, 0.9, 0.8, 0.7, 0.55]
     assert saved == [1]
 
 
