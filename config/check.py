@@ -23,20 +23,12 @@ CHOICES: dict[str, list[Any]] = {
     ],
     "MODEL.ACTIVATION": ["sigmoid", "softmax", "None"],
     "MODEL.NORM": ["", *NORMS],
-    "DATASETS.LAYOUT": ["slides", "pairs", "roboflow", "decathlon", "series"],
-    "DATASETS.CROP_TO": ["", "body"],
-    "TILES.TISSUE": ["saturation", "otsu"],
-    "INPUT.INTENSITY": ["", "window", "range", "percentiles"],
-    "INPUT.FROM": ["tiles", "crops", "whole"],
-    "SOLVER.SAMPLING": ["all", "foreground", "object_size", "area", *CROPS_OF_VOLUMES],
-    "MODEL.ACTIVATION": ["sigmoid", "None"],
     "DATASETS.LAYOUT": ["slides", "pairs", "roboflow", "decathlon", "series", "kaggle_3m"],
     "DATASETS.CROP_TO": ["", "body"],
     "TILES.TISSUE": ["saturation", "otsu"],
     "INPUT.INTENSITY": ["", "window", "range", "percentiles"],
     "INPUT.FROM": ["tiles", "crops", "whole", "slices"],
     "SOLVER.SAMPLING": ["all", "foreground", "object_size", "area", "slices", *CROPS_OF_VOLUMES],
-    "MODEL.AXES": [2, 3],
     "AUGMENTATION.SET": ["", *AUGMENTATION_SETS],
     "AUGMENTATION.STAINS": ["he", "pas"],
     "SOLVER.PSEUDO": ["hard", "soft"],
@@ -70,12 +62,8 @@ CHOICES_OF_LISTS = {
     "SOLVER.LOGGERS": ["tensorboard", "wandb", "mlflow"],
     "TEST.WRITE": ["tiff", "rle", "ome", "preview", "geojson", "objects", "nifti", "gif", "slices"],
 }
-WITH_SPLITS = [
-    "roboflow",
-    "decathlon",
-    "series",
-    "kaggle_3m",
-]  # layouts whose cases have splits without DATASETS.ID_CSV
+# layouts whose cases have splits without DATASETS.ID_CSV
+WITH_SPLITS = ["roboflow", "decathlon", "series", "kaggle_3m"]
 WITH_INNER_MASKS = ["UneXt", "UneXt101", "UneXt50", "UneXt18", "Unet", "UnetPlusPlus", "MAnet", "Linknet"]
 WITH_INNER_MASKS += ["monai-DynUNet"]
 AT_LEAST_ONE = [

@@ -10,7 +10,6 @@ _C.SEED = 42  # seed of folds, weights, order and augmentation
 
 # ---------------------------------------------------------------------------------------------------------------- cases
 _C.DATASETS = Cn()
-_C.DATASETS.LAYOUT = "slides"  # how cases lie: 'slides', 'pairs' (images and masks), 'roboflow', 'decathlon', 'series' (DICOM), 'kaggle_3m'
 _C.DATASETS.LAYOUT = (
     "slides"  # how cases lie: 'slides', 'pairs' (images, masks), 'roboflow', 'decathlon', 'series' (DICOM), 'kaggle_3m'
 )
