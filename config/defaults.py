@@ -115,8 +115,7 @@ _C.AUGMENTATION.CUTMIX = 0.0  # probability that a box of another patch, with it
 # ---------------------------------------------------------------------------------------------------------------- model
 _C.MODEL = Cn()
 _C.MODEL.ARCHITECTURE = (
-    "UneXt101"  # UneXt101, UneXt50, UneXt18, UneXt (any encoder in stages), any smp architecture, or 'monai-<name>'
-    "UneXt101"  # UneXt101, UneXt50, UneXt18, UneXt (any encoder in stages), any smp architecture, or BrainUnet
+    "UneXt101"  # UneXt101, UneXt50, UneXt18, UneXt (any encoder in stages), any of smp, 'monai-<name>' or 'BrainUnet'
 )
 _C.MODEL.ENCODER_NAME = "resnext101_32x16d"  # encoder of UneXt and smp networks; 'tu-<name>' takes a timm encoder
 _C.MODEL.ENCODER_WEIGHTS = "ssl"  # pretrained weights: a name ('imagenet', 'ssl'), a local weight file, or None
