@@ -54,6 +54,7 @@ def serving(weights: Path, *options: str) -> Iterator[tuple[str, subprocess.Pope
             yield found[0], process
         finally:
             process.terminate()
+            process.communicate()
 
 
 def measure(address: str, pid: int, pictures: Sequence[bytes], clients: int, seconds: float) -> dict:

@@ -21,6 +21,7 @@ from PIL import Image
 from rasterio.features import rasterize
 
 import export_net
+import serve_net
 import test_net
 import tiles_creator
 import train_net
@@ -28,7 +29,13 @@ from model.card import ModelCard
 from tests.networks import write_mean
 
 ROOT = Path(__file__).resolve().parent.parent
-SCRIPTS = {"tiles_creator": tiles_creator, "train_net": train_net, "test_net": test_net, "export_net": export_net}
+SCRIPTS = {
+    "tiles_creator": tiles_creator,
+    "train_net": train_net,
+    "test_net": test_net,
+    "export_net": export_net,
+    "serve_net": serve_net,
+}
 PINK, PURPLE, GLASS = (225, 150, 190), (120, 60, 150), (243, 243, 243)
 
 
@@ -53,7 +60,7 @@ def test_all_mistakes_of_a_call_are_told_at_once_and_exit_with_2(script, capsys,
     monkeypatch.chdir(tmp_path)
     options = ["SOLVER.EPOCS", "3", "SOLVER.LR", "fast", "TEST.TTA", "all", "DATASETS.WSI_FOLDER", "/no/such/folder",
                "TEST.WSI_FOLDER", "/no/such/folder", "INPUT.SIZE_TRAIN", "100"]  # fmt: skip
-    options += ["TEST.MODEL_WEIGHTS_FOLDER", "/no/such/folder"] * (script == "export_net")
+    options += ["TEST.MODEL_WEIGHTS_FOLDER", "/no/such/folder"] * (script in ("export_net", "serve_net"))
     assert SCRIPTS[script].main(options) == 2
     lines = capsys.readouterr().err.splitlines()
     assert all(line.startswith("error: ") for line in lines)

@@ -11,11 +11,11 @@ from config.load import all_keys
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
-SCRIPTS = {"tiles_creator.py", "train_net.py", "test_net.py", "export_net.py"}
+SCRIPTS = {"tiles_creator.py", "train_net.py", "test_net.py", "export_net.py", "serve_net.py"}
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"`([^`\n]+)`")
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)|<img[^>]*\bsrc=\"([^\"]+)\"|<a[^>]*\bhref=\"([^\"]+)\"")
-OPTION = re.compile(r"\b(?:DATASETS|TILES|INPUT|AUGMENTATION|MODEL|SOLVER|TEST)\.[A-Z][A-Z0-9_]*\b")
+OPTION = re.compile(r"\b(?:DATASETS|TILES|INPUT|AUGMENTATION|MODEL|SOLVER|TEST|SERVE)\.[A-Z][A-Z0-9_]*\b")
 LAUNCHER = re.compile(r"^(?:accelerate launch|torchrun)\b[^\n]*?(?=\w+\.py\b)")  # what starts a script several times
 CONFIG_FILE = re.compile(r"\bconfig/experiments/\w+\.yaml\b")
 

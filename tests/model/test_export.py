@@ -4,6 +4,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from timm.layers import Conv2dSame
 from torch import nn
 
 from model import export
@@ -98,6 +99,27 @@ def test_networks_of_three_axes_are_exported_too(tmp_path):
     np.testing.assert_allclose(
         OnnxNetwork(tmp_path / "solid.onnx")(patches(*shape)), TorchNetwork(network, card)(patches(*shape)), atol=CLOSE
     )
+
+
+class Same(nn.Module):
+    """Pads as TensorFlow does, by an amount that follows the size."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(
+            Conv2dSame(3, 4, 3, 2), nn.ReLU(), Conv2dSame(4, 4, 5, 2), nn.ConvTranspose2d(4, 2, 4, 4)
+        )
+
+    def forward(self, images):
+        return self.layers(images)
+
+
+def test_padding_that_follows_the_size_is_exported_for_every_size(tmp_path):
+    network = Same()
+    assert export_onnx(network, CARD, tmp_path / "same.onnx") < CLOSE
+    for shape in [(1, 3, 32, 32), (2, 3, 64, 96), (1, 3, 224, 160)]:
+        found = OnnxNetwork(tmp_path / "same.onnx")(patches(*shape))
+        np.testing.assert_allclose(found, TorchNetwork(network, CARD)(patches(*shape)), atol=CLOSE)
 
 
 class OneSize(nn.Module):
