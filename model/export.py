@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from model.card import ModelCard, encode_card
-from model.network_options import raster
+from model.network_options import RASTERS, raster
 from model.onnx import INPUT, OUTPUT, OnnxNetwork
 from model.same_padding import with_fixed_padding
 from model.torch_network import ProbabilityModule, TorchNetwork
@@ -62,7 +62,7 @@ def _trace(module: nn.Module, card: ModelCard, batch: tuple[int, ...]) -> onnx.M
     count, *size = batch
     count = max(2, count)  # one alone would be taken for fixed
     patches = torch.from_numpy(np.zeros((count, card.in_channels, *size), PIXELS[len(size)]))
-    free = dict.fromkeys((0, *(() if card.network.patch else range(2, 2 + len(size)))), torch.export.Dim.DYNAMIC)
+    free = {0: torch.export.Dim.DYNAMIC} | ({} if card.network.patch else _free_sides(card, size))
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # what torch tells itself
         program = torch.export.export(module, (patches,), dynamic_shapes=(free,)).run_decompositions(POOLING)
@@ -70,6 +70,18 @@ def _trace(module: nn.Module, card: ModelCard, batch: tuple[int, ...]) -> onnx.M
             program, (patches,), dynamo=True, verbose=False, input_names=[INPUT], output_names=[OUTPUT]
         )
     return exported.model_proto
+
+
+def _free_sides(card: ModelCard, size: Sequence[int]) -> dict[int, Any]:
+    """Which sides of patches may change, by axis; those of MONAI's networks are said to be multiples of the raster.
+
+    Torch then compares sizes within seconds about which it otherwise reasons for many minutes.
+    """
+    places = range(2, 2 + len(size))
+    if card.architecture not in RASTERS:
+        return dict.fromkeys(places, torch.export.Dim.DYNAMIC)
+    steps = raster(card.architecture, card.network)
+    return {i: step * torch.export.Dim(f"side{i}", min=1) for i, step in zip(places, steps, strict=True)}
 
 
 def _pool(images: Tensor, sides: Sequence[int]) -> Tensor:

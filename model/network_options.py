@@ -108,4 +108,5 @@ RASTERS: dict[str, Callable[[NetworkOptions], tuple[int, ...]]] = {
     "monai-SegResNet": _by_levels,
     "monai-BasicUNet": _sixteen,
     "monai-UNETR": _sixteen,
+    "monai-SwinUNETR": _halvings,
 }
