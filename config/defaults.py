@@ -122,7 +122,6 @@ _C.MODEL.ENCODER_WEIGHTS = "ssl"  # pretrained weights: a name ('imagenet', 'ssl
 _C.MODEL.ACTIVATION = "sigmoid"  # 'softmax': classes exclude each other; 'sigmoid' or 'None': each has one of its own
 _C.MODEL.AXES = 2  # spatial axes of the images: 2 (row, column), or 3 for volumes (z, row, column)
 _C.MODEL.IN_CHANNELS = 3  # channels of the image; with 1, colour images are read as grey values
-_C.MODEL.IN_CHANNELS = 3  # channels of the image
 _C.MODEL.CHANNELS = []  # monai: channels of each level, [16, 32, 64, 128]; UNETR: of convolutions, of the transformer
 _C.MODEL.STRIDES = []  # monai-UNet, AttentionUnet, DynUNet: between levels, [2, [1, 2, 2], 2]; empty: 2 everywhere
 _C.MODEL.RES_UNITS = 2  # monai-UNet: residual units a level; 0: two plain convolutions
