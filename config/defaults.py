@@ -69,9 +69,9 @@ _C.INPUT = Cn()
 _C.INPUT.SIZE_TRAIN = 256  # side of a training tile in pixels; a multiple of 32
 _C.INPUT.PATCH = []  # volumes: sides of a training patch by axis (z, row, column), in place of SIZE_TRAIN
 _C.INPUT.FROM = (
-    "tiles"  # slides: cut 'tiles', or random 'crops' that need none; pairs: patches of a grid, or such crops; 'whole'
-    # volumes: one patch each, of PATCH or of the largest shape of all, rounded up to a multiple of 8; 'slices': those
-    # of volumes, for a network of pictures
+    "tiles"  # slides: cut 'tiles', or random 'crops' that need none; pairs: patches of a grid, or such crops; volumes:
+    # also 'whole', one patch each, of PATCH or of the largest shape of all, rounded up to a multiple of 8, or 'slices',
+    # for a network of pictures
 )
 _C.INPUT.PATCHES_PER_CASE = 16  # volumes: crops that an epoch draws from each, unless SOLVER.EPOCH_PATCHES is set
 _C.INPUT.POSITIVE_SHARE = 0.5  # volumes: share of the crops that SOLVER.SAMPLING draws for their foreground
