@@ -18,8 +18,19 @@ from data.sources.volume import VOLUME_READERS
 from utils.failures import Failure
 
 VOLUME_LAYOUTS = ("decathlon", "series", "kaggle_3m")
+VOLUME_AXES = 3
 SHOWN = 5  # names that a message holds
 log = logging.getLogger(__name__)
+
+
+def learns_from_volumes(axes: int, patches: str) -> bool:
+    """Whether a network of so many axes learns from volumes by the patches of INPUT.FROM, if only by their slices."""
+    return axes == VOLUME_AXES or patches == "slices"
+
+
+def reads_volumes(axes: int, patches: str, layout: str) -> bool:
+    """Whether cases of a layout are volumes, whatever network predicts them."""
+    return learns_from_volumes(axes, patches) or layout in VOLUME_LAYOUTS
 
 
 def list_decathlon(cfg: CfgNode, folder: Path, labels_csv: str) -> CaseTable:

@@ -23,9 +23,10 @@ from data.patches.training_set import TrainingSet
 from data.patches.transforms import build_transform
 from data.patches.volume_draws import build_volume_draws
 from data.patches.volume_transforms import build_volume_transform
-from data.patches.volumes import VOLUME_AXES, build_volumes, learns_from_volumes
+from data.patches.volumes import build_volumes
 from data.sources.kept_open import KeptOpen
 from data.sources.opening import build_reader
+from data.volume_cases import VOLUME_AXES, learns_from_volumes
 from utils.diffusion import build_diffusion
 from utils.failures import Failure, Failures
 from utils.progress import track
@@ -43,7 +44,7 @@ def build_training_set(cfg: CfgNode, cases: Sequence[Case], failures: Failures) 
 
     Raises NothingToLearnError where no sample is left.
     """
-    of_volumes = learns_from_volumes(cfg)
+    of_volumes = learns_from_volumes(cfg.MODEL.AXES, cfg.INPUT.FROM)
     if of_volumes:
         found = build_volumes(cfg, cases, failures)
     else:

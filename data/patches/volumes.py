@@ -17,24 +17,13 @@ from data.patches.statistics import PixelStatistics
 from data.patches.training_set import TrainingSet
 from data.sources.labels import IGNORE
 from data.sources.opening import build_reader
-from data.volume_cases import VOLUME_LAYOUTS
+from data.volume_cases import VOLUME_AXES
 from utils.failures import Failures
 from utils.progress import track
 from utils.shared import GIGABYTE
 
 log = logging.getLogger(__name__)
-VOLUME_AXES = 3
 MULTIPLE = 8  # of the sides of whole volumes: most networks of volumes halve them three times
-
-
-def learns_from_volumes(cfg: CfgNode) -> bool:
-    """Whether a network learns from volumes, of all their axes or slice by slice."""
-    return cfg.MODEL.AXES == VOLUME_AXES or cfg.INPUT.FROM == "slices"
-
-
-def reads_volumes(cfg: CfgNode) -> bool:
-    """Whether cases are volumes, whatever predicts them."""
-    return learns_from_volumes(cfg) or cfg.DATASETS.LAYOUT in VOLUME_LAYOUTS
 
 
 def measure_volume(case: Case, reader: DecodedCases, statistics: PixelStatistics) -> tuple[DecodedCase, float]:

@@ -15,7 +15,7 @@ FAINT = 0.1  # of the largest value: what lies below is no head
 PERCENTILES = (10, 99)  # of a volume's values, beyond which they are clipped
 ORDER = 2  # of the splines that resize an image
 # z-scores as pixels of 0 to 255: (mean + std * z) * 255, so that INPUT.MEAN and INPUT.STD of these give them back
-MEAN, STD = 0.25, 0.125
+MEAN, STD = 0.2, 0.16
 
 
 @dataclass(frozen=True)

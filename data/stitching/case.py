@@ -14,11 +14,11 @@ from data.cases import Case
 from data.patches.grid import Grid, Windows
 from data.patches.plan import Plan, plan_patches
 from data.patches.scale import Scale
-from data.patches.slices import SliceBySlice, slice_grid
 from data.patches.tissue import KEEP_ALL, TissueMap, TissueRule, build_tissue_rule
 from data.sources.levels import ensure_level
 from data.sources.opening import CaseReader
 from data.sources.source import Source
+from data.stitching.by_slice import SliceBySlice, slice_grid
 from data.stitching.probability_map import ProbabilityMap, create_map, frame_of, open_map
 from data.stitching.sliding_window import PatchReader, Predict, Track, predict_map
 from data.stitching.stitcher import SLOPES, Slope, linear

@@ -3,17 +3,16 @@
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
-from glob import escape
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from yacs.config import CfgNode
 
-from data.patches.volumes import reads_volumes
 from data.sources.source import Source
 from data.stitching.mask import Threshold
 from data.stitching.objects import find_objects
 from data.stitching.probability_map import ProbabilityMap
+from data.volume_cases import reads_volumes
 from data.writers.geojson import compressed_path, geojson_file
 from data.writers.gif import write_gif
 from data.writers.mask_ome import write_mask_ome
@@ -22,7 +21,7 @@ from data.writers.objects_csv import describe_object, join_objects, object_table
 from data.writers.preview import write_preview
 from data.writers.results import Results
 from data.writers.rle_csv import join_rle, write_case_rle
-from data.writers.slice_pictures import write_slices
+from data.writers.slice_pictures import remove_slices, write_slices
 
 
 @dataclass(frozen=True)
@@ -54,8 +53,7 @@ class Products:
         for name, path_of in (PRODUCTS | VOLUME_PRODUCTS).items():
             if name not in self.names:
                 _remove(path_of(results, mask.id))
-        for path in results.slices.glob(f"{escape(mask.id)}-[0-9]*.png"):
-            path.unlink()
+        remove_slices(results.slices, mask.id)
         if len(mask.probabilities.shape) == 3:
             self._write_volume(results, mask)
         else:
@@ -133,7 +131,12 @@ def _remove(path: Path) -> None:
 
 def build_products(cfg: CfgNode) -> Products:
     """The products of TEST.WRITE that images of so many axes can have."""
-    test, possible = cfg.TEST, {*VOLUME_PRODUCTS, "slices"} if reads_volumes(cfg) else {*PRODUCTS}
+    test, possible = (
+        cfg.TEST,
+        {*VOLUME_PRODUCTS, "slices"}
+        if reads_volumes(cfg.MODEL.AXES, cfg.INPUT.FROM, cfg.DATASETS.LAYOUT)
+        else {*PRODUCTS},
+    )
     names = [name for name in test.WRITE if name in possible]
     return Products(names, test.OBJECT_TYPE, test.SIMPLIFY, test.OVERLAY_PX, test.GIF_AXIS)
 

@@ -1,5 +1,6 @@
 """The slices of a volume as pictures, with the outlines of its prediction in red and of its labels in green."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,13 @@ LEAST_PX = 512  # a smaller slice is shown with each pixel as a square of severa
 def slice_path(folder: Path, case_id: str, number: int) -> Path:
     """The picture of a slice, counted from 0."""
     return folder / f"{case_id}-{number:02d}.png"
+
+
+def remove_slices(folder: Path, case_id: str) -> None:
+    """Take away the pictures of a case that an earlier run left."""
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if re.fullmatch(rf"{re.escape(case_id)}-\d+", path.stem):
+            path.unlink()
 
 
 def write_slices(

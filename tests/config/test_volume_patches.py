@@ -37,10 +37,16 @@ def test_every_way_to_learn_from_volumes_is_right(options):
         ({"INPUT_PATCH": [16, 32, 32]}, r"but MODEL\.AXES is 2; set INPUT\.SIZE_TRAIN"),
         ({"INPUT_FROM": "whole"}, r"INPUT\.FROM is 'whole', which is for volumes"),
         ({"AUGMENTATION_MOTION": 0.5}, r"AUGMENTATION\.MOTION is 0\.5; that is for volumes"),
-        ({"AUGMENTATION_FLIP_AXES": [2]}, r"AUGMENTATION\.FLIP_AXES is \[2\]; that is for volumes"),
+        ({"AUGMENTATION_FLIP_AXES": [2]}, r"FLIP_AXES is \[2\]; it must name axes 0 \(row\), 1 \(column\), each once"),
         ({**CROPS, "AUGMENTATION_FLIP_AXES": [0, 3]}, r"FLIP_AXES is \[0, 3\]; it must name axes 0"),
         ({**CROPS, "AUGMENTATION_FLIP_AXES": [1, 1]}, "each once at most"),
         ({**CROPS, "AUGMENTATION_BIAS_FIELD": 1.5}, r"AUGMENTATION\.BIAS_FIELD is 1\.5; it must lie in 0 to 1"),
+        ({**CROPS, "INPUT_FROM": "slices"}, r"INPUT\.FROM is 'slices', which are for networks of pictures"),
+        ({"SOLVER_SAMPLING": "slices"}, r"SOLVER\.SAMPLING is 'slices', which needs INPUT\.FROM 'slices'"),
+        (
+            {"SOLVER_SAMPLING": "slices", "INPUT_FROM": "slices", "DATASETS_PSEUDO_LABELS": "output"},
+            "has no share for DATASETS.PSEUDO_LABELS",
+        ),
         ({"MODEL_AXES": 4}, r"MODEL\.AXES is 4; choose one of \[2, 3\]"),
     ],
 )

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from data.patches.grid import Box, whole
-from data.patches.slices import SliceBySlice, SliceSample, slice_grid
+from data.patches.slices import SliceSample
 from data.sources.source import ArraySource
+from data.stitching.by_slice import SliceBySlice, slice_grid
 from data.stitching.case import Inference, OpenedCase
 from tests.small_volumes import Volumes, case_of, intensities
 

@@ -185,3 +185,22 @@ def test_stains_and_their_strength_come_from_the_config():
         changes[stains, strength] = changed.astype(int) - image
     assert np.abs(changes["he", 0.1]).mean() < 0.5 * np.abs(changes["he", 0.4]).mean()
     assert (changes["he", 0.4] != changes["pas", 0.4]).any()
+
+
+def test_intensities_that_are_no_bytes_keep_their_range_and_go_where_their_mask_goes():
+    image, mask = shapes()
+    transform = only("FLIP", "ROTATE90", "AFFINE")
+    found, moved = transform(image, mask, 3)
+    exact, again = transform((image * np.float32(2) - 100).astype(np.float32), mask, 3)
+    assert exact.dtype == np.float32
+    np.testing.assert_array_equal(again, moved)
+    np.testing.assert_allclose(exact, found * 2.0 - 100, atol=4)  # beyond 0 to 255, and not rounded
+
+
+@pytest.mark.parametrize(("axes", "axis"), [([0], 0), ([1], 1)])
+def test_one_axis_alone_may_be_mirrored(axes, axis):
+    cfg = make_cfg(AUGMENTATION_SET="none", AUGMENTATION_FLIP=1.0, AUGMENTATION_FLIP_AXES=axes)
+    image, mask = shapes()
+    found = build_transform(cfg)(image, mask, 0)
+    np.testing.assert_array_equal(found[0], np.flip(image, axis))
+    np.testing.assert_array_equal(found[1], np.flip(mask, axis))
