@@ -9,10 +9,13 @@ from torch import nn
 
 from config import load_cfg
 from model.callbacks import History
+from model.callbacks.history import read_history, write_history
 from model.callbacks.stop import TrainingError
 from model.card import ModelCard
 from model.checkpoints import load_checkpoint
 from model.learner import build_learner, fit, keep_weights, plot_rates
+from utils.metrics import iou_of
+from utils.tables import write_table
 
 CARD = ModelCard("Tiny", "none", 3, ("a",), (0.0,) * 3, (1.0,) * 3, 1.0)
 
@@ -92,6 +95,7 @@ def test_the_best_epoch_is_that_of_the_highest_dice(tmp_path):
     fit(learner, cfg)
     dices = [row["valid_dice"] for row in rows]
     assert len(rows) == 6
+    assert [row["valid_iou"] for row in rows] == [iou_of(dice) for dice in dices]
     state, card = load_checkpoint(best)
     assert card.epoch == dices.index(max(dices)) + 1
     assert card.valid_dice == max(dices)
@@ -157,3 +161,12 @@ def test_mixed_precision_and_patience_are_as_the_config_says():
     assert {"StopAtNaN", "ChannelsLast", "EpochSeed"} <= names
     assert not {"EarlyStop", "ProgressCallback"} & names
     assert "EarlyStop" in {type(callback).__name__ for callback in build("SOLVER.PATIENCE", "3")[0].cbs}
+
+
+def test_a_history_of_an_earlier_version_gets_the_iou_that_follows_from_its_dice(tmp_path):
+    row = {"fold": 0, "epoch": 1, "lr": 0.1, "train_loss": 0.5, "valid_loss": 0.4, "valid_dice": 0.8, "seconds": 2}
+    write_table(tmp_path / "old.csv", [row], list(row))
+    read = read_history(tmp_path / "old.csv")
+    assert read == [row | {"valid_iou": pytest.approx(2 / 3)}]
+    write_history(tmp_path / "new.csv", read)
+    assert read_history(tmp_path / "new.csv") == [row | {"valid_iou": pytest.approx(2 / 3, abs=1e-6)}]

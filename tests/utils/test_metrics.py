@@ -9,6 +9,7 @@ from utils.metrics import (
     confusion_at,
     count_confusion,
     hausdorff,
+    iou_of,
     probability_histograms,
     surface_distances,
     threshold_curve,
@@ -113,3 +114,13 @@ def test_the_volume_ratio_is_that_by_hand_and_defined_for_empty_masks():
     assert Confusion().volume_ratio == 1
     assert Confusion(false_negative=5).volume_ratio == 0
     assert math.isinf(Confusion(false_positive=5).volume_ratio)
+
+
+@pytest.mark.parametrize("counts", [(3, 1, 2), (0, 4, 5), (7, 0, 0), (1, 100, 3)])
+def test_the_iou_follows_from_the_dice_of_the_same_pixels(counts):
+    assert iou_of(Confusion(*counts).dice) == pytest.approx(Confusion(*counts).iou)
+
+
+def test_of_two_epochs_the_better_one_is_the_better_by_dice_and_by_iou():
+    dices = np.linspace(0, 1, 101)
+    assert (np.diff([iou_of(dice) for dice in dices]) > 0).all()

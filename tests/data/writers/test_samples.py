@@ -44,7 +44,10 @@ def test_a_picture_is_written_with_the_dice_of_each_sample(tmp_path, drawn):
     with Image.open(tmp_path / "s.png") as image:
         assert image.format == "PNG"
     ((rows, titles),) = drawn
-    assert [title.split() for title in titles] == [["a", "Dice", "1.000"], ["b", "Dice", "0.000"]]
+    assert [title.split() for title in titles] == [
+        ["a", "Dice", "1.000,", "IoU", "1.000"],
+        ["b", "Dice", "0.000,", "IoU", "0.000"],
+    ]
     assert rows[0][2].sum() == 256
 
 
@@ -95,7 +98,7 @@ def test_a_volume_is_drawn_by_the_slice_in_the_middle_of_its_truth(tmp_path, dra
     np.testing.assert_array_equal(image, np.rint(intensities(12, 16, 20)[8]).astype(np.uint8))
     np.testing.assert_array_equal(truth, ball((12, 16, 20), (8, 6, 9), 3)[8])
     np.testing.assert_array_equal(predicted, truth)
-    assert drawn[0][1] == ["v   Dice 1.000"]
+    assert drawn[0][1] == ["v   Dice 1.000, IoU 1.000"]
 
 
 @pytest.mark.parametrize(
