@@ -31,6 +31,13 @@ from utils.strip_plot import plot_strip
 from utils.tables import write_table
 
 SHOWN_CASES = 24  # pictures in a report; the folder has them all
+NOTE = "Pixels are counted at full resolution, over all cases for the pooled line; an object is matched above IoU 0.5."
+VOLUME_NOTE = (
+    "Voxels are counted at full resolution, over all cases for the pooled lines; means count each case alike. Surfaces "
+    "and objects are those at the network's scale, distances in mm; surface Dice is the share of both surfaces that lies "
+    "within TEST.SURFACE_TOLERANCE_UM of the other. Volume ratio is predicted over true."
+)
+THREE_VIEWS = "; from left slices across z, row and column"
 
 
 @dataclass(frozen=True)
@@ -204,9 +211,7 @@ def _rule_figures(rule: MaskRule, classes: Sequence[str]) -> list[tuple[str, obj
 def _score_table(scores: Sequence[CaseScore], classes: Sequence[str]) -> Table:
     rows = [score.row() for score in scores] + summary_rows(scores, classes)
     columns = [column for column in score_columns(scores) if len(classes) > 1 or column != "class"]
-    note = (
-        "Pixels are counted at full resolution, over all cases for the pooled line; an object is matched above IoU 0.5."
-    )
+    note = VOLUME_NOTE if are_volumes(scores) else NOTE
     return Table("Scores", columns, [[row.get(column, "") for column in columns] for row in rows], note)
 
 
@@ -227,7 +232,7 @@ def _case_pictures(
     dice = _dice_by_case(scores)
     worst_first = sorted(drawn, key=lambda case_id: (dice.get(case_id, 2.0), case_id))[:SHOWN_CASES]
     captions = [f"{each}, Dice {dice[each]:.3f}" if each in dice else each for each in worst_first]
-    legend = _legend(bool(scores), len(classes) > 1)
+    legend = _legend(bool(scores), len(classes) > 1) + THREE_VIEWS * are_volumes(scores)
     more = f", the {SHOWN_CASES} of lowest Dice" if len(drawn) > SHOWN_CASES else ""
     overlays = [results.overlay(case_id) for case_id in worst_first]
     cases = Pictures(f"Cases ({legend}{more})", list(zip(captions, overlays, strict=True)))
