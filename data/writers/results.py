@@ -34,8 +34,8 @@ SHOWN_CASES = 24  # pictures in a report; the folder has them all
 NOTE = "Pixels are counted at full resolution, over all cases for the pooled line; an object is matched above IoU 0.5."
 VOLUME_NOTE = (
     "Voxels are counted at full resolution, over all cases for the pooled lines; means count each case alike. Surfaces "
-    "and objects are those at the network's scale, distances in mm; surface Dice is the share of both surfaces that lies "
-    "within TEST.SURFACE_TOLERANCE_UM of the other. Volume ratio is predicted over true."
+    "and objects are those at the network's scale, distances in mm; surface Dice is the share of both surfaces that "
+    "lies within TEST.SURFACE_TOLERANCE_UM of the other. Volume ratio is predicted over true."
 )
 THREE_VIEWS = "; from left slices across z, row and column"
 
