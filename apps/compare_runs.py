@@ -47,9 +47,10 @@ class Comparison:
 
     def rows(self) -> list[dict[str, object]]:
         """A line a case and class, where the second is most behind first, then their means."""
-        pairs = [(*key, self.first[key], self.second[key]) for key in self.keys]
+        pairs: list[tuple[str, str, float, float]] = [(*key, self.first[key], self.second[key]) for key in self.keys]
         pairs.sort(key=lambda pair: pair[3] - pair[2])
-        pairs.append(("(mean)", "", *(float(np.mean([pair[place] for pair in pairs])) for place in (2, 3))))
+        first, second = (float(np.mean([pair[place] for pair in pairs])) for place in (2, 3))
+        pairs.append(("(mean)", "", first, second))
         return [dict(zip(COLUMNS, (*pair, pair[3] - pair[2]), strict=True)) for pair in pairs]
 
 

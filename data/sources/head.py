@@ -48,7 +48,7 @@ def find_head(values: np.ndarray, side: int) -> HeadFrame:
     bright = (values >= FAINT * float(values.max()) if values.max() > 0 else np.zeros(values.shape, bool)).any(-1)
     if not bright.any():
         raise SourceError("holds no value above 0; there is no head in it")
-    spans = [np.flatnonzero(bright.any(tuple({0, 1, 2} - {axis}))) for axis in range(3)]
+    spans = [np.unique(places) for places in np.nonzero(bright)]
     start = tuple(int(span[0]) for span in spans)
     return HeadFrame(Box(start, tuple(int(span[-1]) + 1 - a for span, a in zip(spans, start, strict=True))), side)
 
