@@ -81,9 +81,9 @@ def test_the_choice_of_layouts_is_the_table_of_layouts():
 
 
 def test_the_choice_of_products_is_the_table_of_products():
-    from data.writers.products import PRODUCTS, VOLUME_PRODUCTS
+    from data.writers.products import PRODUCTS, SLICES, VOLUME_PRODUCTS
 
-    assert sorted(CHOICES_OF_LISTS["TEST.WRITE"]) == sorted([*PRODUCTS, *VOLUME_PRODUCTS])
+    assert sorted(CHOICES_OF_LISTS["TEST.WRITE"]) == sorted([*PRODUCTS, *VOLUME_PRODUCTS, SLICES])
     assert set(load_cfg().TEST.WRITE) <= {*PRODUCTS, *VOLUME_PRODUCTS}
 
 
@@ -114,10 +114,10 @@ def test_the_choice_of_tissue_rules_is_what_can_be_built():
 
 
 def test_the_choice_of_samplings_is_the_tables_of_samplings_and_of_draws_from_volumes():
-    from data.patches.sampling import SAMPLINGS
+    from data.patches.sampling import BY_SLICE, SAMPLINGS
     from data.patches.volume_draws import DRAWS, LIBRARIES
 
-    assert sorted(CHOICES["SOLVER.SAMPLING"]) == sorted([*SAMPLINGS, *DRAWS])
+    assert sorted(CHOICES["SOLVER.SAMPLING"]) == sorted([*SAMPLINGS, *DRAWS, BY_SLICE])
     assert set(DRAWS) == set(LIBRARIES)
 
 

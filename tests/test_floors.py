@@ -78,7 +78,10 @@ PASSED_DOWN = {
         *["_join_run_lengths", "_join_ids"],
     },
     "data/roboflow_cases.py": {"list_roboflow"},
-    "data/volume_cases.py": {"list_decathlon", "list_series", "_check_description", "_split"},
+    "data/volume_cases.py": {
+        *["list_decathlon", "list_series", "list_kaggle_3m"],
+        *["_check_description", "_split", "_draw_patients", "_says_folds"],
+    },
     "data/patches/build.py": {"_tiles", "_patches", "_crops"},
     "data/patches/transforms.py": {"_appearance"},
     "model/learner.py": {"fit"},

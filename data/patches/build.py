@@ -13,7 +13,7 @@ from data.patches.cache import build_cache
 from data.patches.crops import Cropping, CropSample, list_crops
 from data.patches.dataset import Order, PatchDataset, Read, Sample, TileSample, list_patches, read_whole
 from data.patches.folds import NEVER, assign_folds, check_sides, listed_folds, reused_folds, validated_folds
-from data.patches.sampling import Content, build_contents, build_mixture
+from data.patches.sampling import BY_SLICE, Content, build_contents, build_mixture
 from data.patches.scale import build_scale
 from data.patches.shares import SharedLoader
 from data.patches.slice_order import order_slices
@@ -145,7 +145,7 @@ def build_draws(
     if cfg.MODEL.AXES == VOLUME_AXES and cfg.INPUT.FROM == "crops":
         return build_volume_draws(cfg, train)
     contents = [data.contents.get(sample.name, Content()) for sample in train]
-    if cfg.SOLVER.SAMPLING == "slices":
+    if cfg.SOLVER.SAMPLING == BY_SLICE:
         ids, count = [sample.case_id for sample in train], cfg.SOLVER.EPOCH_PATCHES or len(train)
         return train, order_slices(ids, contents, count), read_whole
     sampling = build_mixture(cfg, contents, [sample.content for sample in pseudo])

@@ -69,7 +69,8 @@ SAMPLINGS: dict[str, Callable[[Sequence[Content]], np.ndarray]] = {
     "object_size": by_object_size,
     "area": by_area,
 }
-MEASURING = {*SAMPLINGS, "slices"} - {"all"}  # kinds of sampling that ask for contents
+BY_SLICE = "slices"  # the kind of data/patches/slice_order.py
+MEASURING = {*SAMPLINGS, BY_SLICE} - {"all"}  # kinds of sampling that ask for contents
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,7 @@ class Products:
         if "gif" in self.names and mask.open_image:
             with mask.open_image() as source:
                 write_gif(results.gif(mask.id), source, mask.probabilities, mask.threshold, self.gif_axis)
-        if "slices" in self.names and mask.open_image:
+        if SLICES in self.names and mask.open_image:
             with ExitStack() as files:
                 source, labels = (
                     files.enter_context(mask.open_both())
@@ -121,6 +121,7 @@ PRODUCTS: dict[str, Callable[[Results, str], Path]] = {
     "geojson": Results.geojson,
     "objects": Results.objects,
 }
+SLICES = "slices"  # many files a volume, unlike the others
 VOLUME_PRODUCTS: dict[str, Callable[[Results, str], Path]] = {"nifti": Results.nifti, "gif": Results.gif}
 
 
@@ -133,7 +134,7 @@ def build_products(cfg: CfgNode) -> Products:
     """The products of TEST.WRITE that images of so many axes can have."""
     test, possible = (
         cfg.TEST,
-        {*VOLUME_PRODUCTS, "slices"}
+        {*VOLUME_PRODUCTS, SLICES}
         if reads_volumes(cfg.MODEL.AXES, cfg.INPUT.FROM, cfg.DATASETS.LAYOUT)
         else {*PRODUCTS},
     )
