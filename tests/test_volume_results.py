@@ -28,6 +28,8 @@ CARD_OF_VOLUMES = replace(
 OPTIONS = {
     "DATASETS.LAYOUT": "pairs",
     "DATASETS.CLASSES": "['front', 'back']",
+    "INPUT.PATCH": "[16, 16, 8]",
+    "MODEL.ARCHITECTURE": "monai-UNet",
     "MODEL.AXES": 3,
     "MODEL.IN_CHANNELS": 1,
     "TEST.BLEND": "gaussian",

@@ -96,7 +96,7 @@ def test_all_of_it_learns_at_one_rate_and_takes_patches_of_prediction():
     encoder, rest = parameter_groups(network)
     assert encoder == []
     assert len(rest) == len(list(network.parameters()))
-    check_network(network, 3, 32)
+    check_network(network, 3, [(32, 32), (128, 160)])
 
 
 def test_it_has_no_weights_of_a_name():

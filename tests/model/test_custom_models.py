@@ -46,7 +46,7 @@ def forward(model: nn.Module, side: int = 128, in_channels: int = 3) -> Tensor:
 
 
 def test_every_smp_architecture_is_in_the_table() -> None:
-    assert set(SMP_NAMES) | {"UneXt", "UneXt18", "UneXt50", "UneXt101"} == set(ARCHITECTURES)
+    assert set(SMP_NAMES) | {"UneXt", "UneXt18", "UneXt50", "UneXt101", "BrainUnet"} == set(ARCHITECTURES)
 
 
 @pytest.mark.parametrize("architecture", ["UneXt", "UneXt18", *[name for name in SMP_NAMES if name != "DPT"]])
