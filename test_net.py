@@ -64,11 +64,12 @@ def load_networks(cfg: CfgNode) -> "tuple[list[Member], MaskRule]":
 
 
 def with_card(cfg: CfgNode, member: "Member") -> CfgNode:
-    """The config with the classes, channels and rule of intensities that the weights were trained for."""
+    """The config with the classes, channels, axes and rule of intensities that the weights were trained for."""
     cfg = cfg.clone()
     cfg.defrost()
     cfg.DATASETS.CLASSES = list(member.card.classes)
     cfg.MODEL.IN_CHANNELS, cfg.INPUT.HEAD_PX = member.card.in_channels, member.card.head_px
+    cfg.MODEL.AXES = member.card.network.axes
     cfg.INPUT.INTENSITY, *numbers = member.card.intensity or ("",)
     if cfg.INPUT.INTENSITY == "window":
         cfg.INPUT.WINDOW = numbers
