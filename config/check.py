@@ -153,7 +153,7 @@ FRACTIONS = [
 ]
 LABEL_FILES = ["DATASETS.LABELS_COCO", "DATASETS.LABELS_FOLDER"]  # take the place of DATASETS.LABELS_CSV
 LABEL_MEANINGS = ["background", "ignore", "drop"]  # what a name in a label file may stand for besides a class
-LARGEST_STEP = 1 / 6  # of a diffusion over 8 neighbours
+LARGEST_STEPS = {2: 1 / 6, 3: 3 / 44}  # of a diffusion, by axes: 1 over the sum of 1 / distance^2 of all neighbours
 MOST_CLASSES = 254  # a class index is a byte; 0 is background, 255 is ignored
 
 
@@ -226,8 +226,9 @@ def _sizes(cfg: CfgNode) -> Iterator[str]:
     for key in ("INPUT.SIZE_TRAIN", "TEST.PATCH"):
         if get(cfg, key) % 32:
             yield f"{key} is {get(cfg, key)}; it must be a multiple of 32 (networks halve it five times)"
-    if not 0 < cfg.INPUT.DIFFUSION_STEP <= LARGEST_STEP:
-        yield f"INPUT.DIFFUSION_STEP is {cfg.INPUT.DIFFUSION_STEP}; it must be above 0 and at most 1/6, or waves grow"
+    step, largest = cfg.INPUT.DIFFUSION_STEP, LARGEST_STEPS.get(cfg.MODEL.AXES, 1.0)
+    if cfg.INPUT.DIFFUSION and not 0 < step <= largest:
+        yield f"INPUT.DIFFUSION_STEP is {step:.3g}; it must be above 0 and at most {largest:.3g}, or waves grow"
     for key, size in (("TILES.OVERLAP", "INPUT.SIZE_TRAIN"), ("TEST.OVERLAP", "TEST.PATCH")):
         if get(cfg, key) >= get(cfg, size):
             yield f"{key} is {get(cfg, key)}; it must be smaller than {size} ({get(cfg, size)})"

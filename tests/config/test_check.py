@@ -63,6 +63,16 @@ def test_what_does_not_go_together_is_named(options, key):
     assert [mistake.split(" ")[0] for mistake in mistakes(*options)] == [key]
 
 
+def test_a_step_of_the_diffusion_that_makes_waves_is_named():
+    volume = ["MODEL.AXES", "3", "INPUT.PATCH", "[32, 32, 32]"]
+    told = "INPUT.DIFFUSION_STEP is 0.143; it must be above 0 and at most 0.0682, or waves grow"
+    assert told in mistakes(*volume, "INPUT.DIFFUSION", "5")
+    assert not [each for each in mistakes(*volume) if "DIFFUSION" in each]
+    for step in ("0", "0.2", "-1"):
+        assert len(mistakes("INPUT.DIFFUSION", "1", "INPUT.DIFFUSION_STEP", step)) == 1
+    assert not mistakes("INPUT.DIFFUSION", "1", "INPUT.DIFFUSION_STEP", str(1 / 6))
+
+
 @pytest.mark.parametrize("parts", ["['bce', 1]", "[['bce']]", "[['bce', 0]]", "[['bce', '1']]"])
 def test_parts_of_a_loss_are_pairs_of_name_and_weight(parts):
     assert [mistake.split(" is ")[0] for mistake in mistakes("SOLVER.LOSS_PARTS", parts)] == ["SOLVER.LOSS_PARTS"]
