@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from utils.failures import Failures
 
 log = logging.getLogger(__name__)
+OF_LABELS = ("scores.csv", "dice_threshold.csv", "dice_threshold.png", "dice_by_class.png", "dsc.png")
 LABELLED = ("scores.csv", "dice_threshold.csv", "dice_threshold.png")  # what there is where labels are known
 
 
@@ -192,13 +193,7 @@ def write_tables(
     from utils.report import Pictures
 
     classes, pictures, scores = list(cfg.DATASETS.CLASSES), [], outcome.scores
-    for name in (
-        "scores.csv",
-        "dice_threshold.csv",
-        "dice_threshold.png",
-        "dice_by_class.png",
-        "dsc.png",
-    ):  # of an earlier run that had labels
+    for name in OF_LABELS:  # of an earlier run that had them
         (results.root / name).unlink(missing_ok=True)
     join_products(results, build_products(cfg).names, outcome.done, classes)
     if scores:

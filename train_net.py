@@ -380,18 +380,17 @@ def report(
 
     reader, results, scores = build_reader(cfg), Results(run), []
     fold_of = {case_id: fold.fold for fold in folds for case_id in fold.case_ids}
+    look = cfg.TEST.OVERLAY_PX, cfg.TEST.SURFACE_TOLERANCE_UM
     for case in cases:
         with failures.guard(case.id, case.image.name):
             rule = rules.of(fold_of[case.id])
             final = clean_case(maps[case.id], results.cleaned(case.id), rule)
-            look = cfg.TEST.OVERLAY_PX, cfg.TEST.SURFACE_TOLERANCE_UM
             scores += evaluate_case(case, reader, final, rule.extent, results, *look)
     write_scores(run / "scores.csv", scores, reader.classes)
     more = [*write_tuning(run, rules), *write_fold_scores(run, score_folds(folds, scores)), *training_pictures(run)]
     ids, failed, config = [case.id for case in cases], failures.rows, cfg.dump(sort_keys=False)
-    title = f"Out-of-fold masks of {run.name}"
-    page = write_results_report(results, title, ids, scores, reader.classes, rules.kept, failed, config, more)
-    log.info("report %s", page)
+    title, classes = f"Out-of-fold masks of {run.name}", reader.classes
+    log.info("report %s", write_results_report(results, title, ids, scores, classes, rules.kept, failed, config, more))
     return pooled_confusion(scores).dice
 
 

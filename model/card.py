@@ -86,8 +86,6 @@ def build_card(
     patch: tuple[int, ...] = (),
 ) -> ModelCard:
     """The card of networks that are trained with a config on data of the given mean, std, pixel size and patches."""
-    tiles = cfg.TILES
-    by_axis = tiles.SIDES or tiles.SPACINGS_UM or tiles.REDUCTIONS
     return ModelCard(
         architecture=cfg.MODEL.ARCHITECTURE,
         encoder_name=cfg.MODEL.ENCODER_NAME,
@@ -95,20 +93,25 @@ def build_card(
         classes=tuple(cfg.DATASETS.CLASSES),
         mean=tuple(mean),
         std=tuple(std),
-        reduction=0.0 if by_axis or tiles.SPACING_UM else tiles.REDUCTION,
         spacing_um=spacing_um,
         fold=fold,
         validation_ids=validation_ids,
         config=_with_effect(cfg).dump(sort_keys=False),
-        sides=tuple(tiles.SIDES),
-        spacings_um=() if tiles.SIDES else tuple(map(float, tiles.SPACINGS_UM)),
-        reductions=() if tiles.SIDES or tiles.SPACINGS_UM else tuple(map(float, tiles.REDUCTIONS)),
+        **_scale(cfg.TILES),
         intensity=_intensity(cfg.INPUT),
         diffusion=build_diffusion(cfg),
         network=build_network_options(cfg),
         patch=patch or tuple(cfg.INPUT.PATCH),
         head_px=cfg.INPUT.HEAD_PX,
     )
+
+
+def _scale(tiles: CfgNode) -> dict[str, Any]:
+    """The scale by axis that TILES asks for first, or the reduction where it asks for none."""
+    sides, spacings_um = tuple(tiles.SIDES), () if tiles.SIDES else tuple(map(float, tiles.SPACINGS_UM))
+    reductions = () if sides or spacings_um else tuple(map(float, tiles.REDUCTIONS))
+    reduction = 0.0 if sides or spacings_um or reductions or tiles.SPACING_UM else tiles.REDUCTION
+    return {"reduction": reduction, "sides": sides, "spacings_um": spacings_um, "reductions": reductions}
 
 
 def _intensity(options: CfgNode) -> tuple[str | float, ...]:
