@@ -36,6 +36,7 @@ SCRIPTS = {
     "export_net": export_net,
     "serve_net": serve_net,
 }
+FLOW = [name for name in SCRIPTS if name != "serve_net"]  # that one ends when it is told to
 PINK, PURPLE, GLASS = (225, 150, 190), (120, 60, 150), (243, 243, 243)
 
 
@@ -274,7 +275,7 @@ def flow(tmp_path_factory):
     make_slides(root / "slides")
     (root / "here").mkdir()
     with contextlib.chdir(root / "here"):
-        done = {name: call(name, options_for(root)) for name in SCRIPTS}
+        done = {name: call(name, options_for(root)) for name in FLOW}
     return SimpleNamespace(root=root, run=root / "runs" / "run", results=root / "results", **done)
 
 
