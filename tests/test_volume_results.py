@@ -10,6 +10,7 @@ from PIL import Image
 
 import test_net
 from data.stitching.mask_rule import MaskRule
+from model.network_options import NetworkOptions
 from model.predictor import Member
 from tests.cards import CARD
 from tests.volumes import oblique, write_nifti
@@ -24,6 +25,7 @@ CARD_OF_VOLUMES = replace(
     spacing_um=None,
     intensity=("window", 0.0, 100.0),
     patch=(16, 16, 8),
+    network=NetworkOptions(axes=3),
 )
 OPTIONS = {
     "DATASETS.LAYOUT": "pairs",
