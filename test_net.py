@@ -55,13 +55,19 @@ def main(argv: Sequence[str]) -> int:
 
 def load_networks(cfg: CfgNode) -> "tuple[list[Member], MaskRule]":
     """Networks of the weights folder and the rule of masks; what does not fit together is a mistake of the config."""
-    from data.stitching.mask_rule import MaskRule, build_test_rule
-    from model.predictor import load_members, tuned_cleaning, tuned_threshold
+    from model.predictor import load_members
 
     with config_mistakes():
         members = load_members(cfg, Path(cfg.TEST.MODEL_WEIGHTS_FOLDER))
-        tuned = MaskRule(cfg.TEST.TH or tuned_threshold(members), **tuned_cleaning(members))
-        return members, build_test_rule(cfg, tuned)
+        return members, choose_rule(cfg, members)
+
+
+def choose_rule(cfg: CfgNode, members: "Sequence[Member]") -> "MaskRule":
+    """What the weights were tuned to, as far as TEST does not overrule it; raises ValueError without a threshold."""
+    from data.stitching.mask_rule import MaskRule, build_test_rule
+    from model.predictor import tuned_cleaning, tuned_threshold
+
+    return build_test_rule(cfg, MaskRule(cfg.TEST.TH or tuned_threshold(members), **tuned_cleaning(members)))
 
 
 def with_card(cfg: CfgNode, member: "Member") -> CfgNode:

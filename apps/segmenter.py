@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 MEGA = 10**6
 # what the training run's config says of prediction, where the caller's says nothing: the threshold was tuned with it
 AS_TRAINED = ("DATASETS.LAYOUT", "DATASETS.CROP", "TEST.PATCH", "TEST.OVERLAP", "TEST.TTA", "TEST.TTA_SCALES")
+AS_TRAINED += ("TEST.TH_LOW", "TEST.MIN_OBJECT", "TEST.MAX_HOLE", "TEST.LARGEST")
 TISSUE = ("TILES.MIN_TISSUE", "TILES.TISSUE")  # and what begins like these
 
 
@@ -176,11 +177,12 @@ class TooLargeError(ValueError):
 
 def build_segmenter(cfg: CfgNode) -> Segmenter:
     """The networks of TEST.MODEL_WEIGHTS_FOLDER, which may name a single file; what does not fit is a ConfigError."""
-    from test_net import build_path, load_networks, with_card
+    from test_net import build_path, choose_rule, load_networks, with_card
 
-    members, rule = load_networks(cfg)
+    members, _ = load_networks(cfg)
     own = with_card(as_trained(cfg, members[0].card), members[0])
-    return Segmenter(members, *build_path(own, members), rule, round(cfg.SERVE.MEGAPIXELS * MEGA))
+    rule, most_px = choose_rule(own, members), round(cfg.SERVE.MEGAPIXELS * MEGA)
+    return Segmenter(members, *build_path(own, members), rule, most_px)
 
 
 def build_plain_segmenter(cfg: CfgNode, member: "Member") -> Segmenter:

@@ -150,6 +150,21 @@ def test_prediction_is_as_the_training_run_had_it_unless_the_caller_says_otherwi
     assert as_trained(load_cfg(), replace(card, config="")) == load_cfg()
 
 
+def test_masks_are_cleaned_as_the_training_run_had_it(tmp_path):
+    config = "TEST: {MIN_OBJECT: 99999, MAX_HOLE: 7, LARGEST: true, TH: 0.9}\n"
+    weights = save_weights(tmp_path / "weights", replace(CARD, config=config))
+    save_disc(tmp_path / "a.png")
+    rule = segmenter_of(weights).rule
+    assert (rule.min_object_px, rule.max_hole_px, rule.largest) == (99999, 7, True)
+    assert rule.threshold == CARD.threshold  # which was tuned after the config was written
+    with (
+        segmenter_of(weights)(tmp_path / "a.png") as cleaned,
+        segmenter_of(weights, "TEST.MIN_OBJECT", "5")(tmp_path / "a.png") as kept,
+    ):
+        assert not cleaned.mask().any()
+        assert kept.mask().any()
+
+
 def test_all_mistakes_of_an_app_are_told_at_once(tmp_path):
     with pytest.raises(ConfigError) as caught:
         load_app_cfg(tmp_path / "gone", 2.0, options=["TEST.TTA", "all"])
