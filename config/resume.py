@@ -25,12 +25,7 @@ MAY_DIFFER = {  # what changes neither weights nor results
     "TEST.MODEL_WEIGHTS_FOLDER",
     "TEST.OUTPUT_DIR",
     "TEST.TH",
-    "SERVE.HOST",
-    "SERVE.PORT",
-    "SERVE.MEGAPIXELS",
-    "SERVE.MEGABYTES",
-    "SERVE.QUEUE",
-    "SERVE.UPLOAD_SECONDS",
+    "SERVE",  # the whole group
 }
 
 
@@ -71,7 +66,7 @@ def check_same(cfg: CfgNode, folder: Path) -> None:
         f"{key} is {value!r}, but the checkpoint in {folder} was made with {before[key]!r}; "
         "go on with that, or start a run of another RUN_NAME"
         for key, value in all_keys(cfg)
-        if value != before[key] and key not in MAY_DIFFER
+        if value != before[key] and not {key, key.split(".")[0]} & MAY_DIFFER
     ]
     if mistakes:
         raise ConfigError(mistakes)

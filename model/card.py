@@ -24,12 +24,7 @@ NO_EFFECT = (
     "SOLVER.LOGGERS",
     "SOLVER.SAMPLES_EVERY",
     "SOLVER.FIND_LR",
-    "SERVE.HOST",
-    "SERVE.PORT",
-    "SERVE.MEGAPIXELS",
-    "SERVE.MEGABYTES",
-    "SERVE.QUEUE",
-    "SERVE.UPLOAD_SECONDS",
+    "SERVE",  # the whole group
 )
 ENTRY = "card"  # the one entry of a file's metadata: of several entries the order is left to chance
 

@@ -96,7 +96,12 @@ def test_a_damaged_config_of_a_run_is_named(tmp_path):
 
 
 def test_every_key_that_may_differ_exists():
-    assert {key for key, _ in all_keys(load_cfg())} >= MAY_DIFFER
+    assert {key for key, _ in all_keys(load_cfg())} | set(load_cfg()) >= MAY_DIFFER
+
+
+def test_options_of_a_group_that_may_differ_may_differ(tmp_path):
+    make_run(tmp_path, "a")
+    assert choose_run(cfg_of(tmp_path, RUN_NAME="a", **{"SERVE.PORT": 9}), "always") == (tmp_path / "a", True)
 
 
 @pytest.mark.parametrize(
