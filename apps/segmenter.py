@@ -30,8 +30,10 @@ if TYPE_CHECKING:
 
 MEGA = 10**6
 # what the training run's config says of prediction, where the caller's says nothing: the threshold was tuned with it
-AS_TRAINED = ("DATASETS.LAYOUT", "DATASETS.CROP", "TEST.PATCH", "TEST.OVERLAP", "TEST.TTA", "TEST.TTA_SCALES")
-AS_TRAINED += ("TEST.TH_LOW", "TEST.MIN_OBJECT", "TEST.MAX_HOLE", "TEST.LARGEST")
+AS_TRAINED = (
+    *("DATASETS.LAYOUT", "DATASETS.CROP", "TEST.PATCH", "TEST.OVERLAP", "TEST.TTA", "TEST.TTA_SCALES"),
+    *("TEST.TH_LOW", "TEST.MIN_OBJECT", "TEST.MAX_HOLE", "TEST.LARGEST"),
+)
 TISSUE = ("TILES.MIN_TISSUE", "TILES.TISSUE")  # and what begins like these
 
 
