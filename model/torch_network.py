@@ -59,6 +59,7 @@ class TorchNetwork:
     def __init__(self, network: nn.Module, card: ModelCard, engine: TorchEngine | None = None):
         self.engine = engine or TorchEngine()
         self.at_once = networks_at_once() if self.engine.device == "cpu" and not self.engine.compiled else 1
+        self.threads = torch.get_num_threads()  # of the process, which those that compute side by side cannot ask for
         module = ProbabilityModule(network, card).eval().to(self.engine.device)
         module = convert_conv2d_weight_memory_format(module, torch.channels_last)
         self.module = torch.compile(module, dynamic=True) if self.engine.compiled else module
@@ -66,8 +67,11 @@ class TorchNetwork:
     @torch.inference_mode()
     def __call__(self, patches: np.ndarray) -> np.ndarray:
         """Probabilities of raw patches."""
-        with _threads(core_count() // self.at_once):
+        torch.set_num_threads(min(core_count() // self.at_once, self.threads))
+        try:
             return self._forward(patches)
+        finally:
+            torch.set_num_threads(self.threads)  # training in the same process keeps its own number
 
     def _forward(self, patches: np.ndarray) -> np.ndarray:
         images = torch.from_numpy(patches).to(self.engine.device)  # as bytes: a quarter of the way
@@ -107,14 +111,3 @@ def _evaluating(network: nn.Module) -> Iterator[None]:
     finally:
         for module, mode in modes:
             module.training = mode
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """Have torch compute with at most so many threads; training in the same process keeps its own number."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(min(count, before))
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -13,6 +13,7 @@ from data.patches.plan import Plan
 from data.sources.source import ScaledSource, Source
 from data.stitching.probability_map import ProbabilityMap
 from data.stitching.stitcher import Slope, Stitcher, linear
+from utils.memory import kept_memory
 from utils.threads import Ahead, reader_count
 
 Predict = Callable[[np.ndarray], np.ndarray]  # (N, C, *patch) pixels -> (N, K, *patch) float32 probabilities
@@ -50,7 +51,8 @@ def predict_map(
     plan, at_once = reader.plan, getattr(predict, "at_once", 1)
     depth = max((box.size[0] for box in plan), default=1)
     stitcher = Stitcher(plan.shape, len(target.frame.classes), depth, plan.overlap_px, target.write, slope)
-    with Ahead(lambda batch: predict(batch[1].result()), reader, at_once, ahead=at_once + 1) as predicted:
+    ahead = Ahead(lambda batch: predict(batch[1].result()), reader, at_once, ahead=at_once + 1)
+    with kept_memory(), ahead as predicted:
         for (boxes, _), probabilities in track(predicted, "patches", reader.count) if track else predicted:
             for box, own in zip(boxes, probabilities.result(), strict=True):
                 stitcher.add(box, own)

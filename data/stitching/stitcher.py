@@ -66,7 +66,8 @@ class Stitcher:
         self.write = write
         self.slope = slope
         self.row = 0
-        self._boxes: list[Box] = []  # those that reach past the finished rows
+        # by start and side along axis 0, of the boxes that reach past the finished rows: their weights on other axes
+        self._layers: dict[tuple[int, int], np.ndarray] = {}
         self._sums = np.zeros((channels, min(depth, shape[0]), *shape[1:]), np.float32)
 
     def add(self, box: Box, probabilities: np.ndarray) -> None:
@@ -78,7 +79,10 @@ class Stitcher:
         place = inside.seen_from((self.row, *(0,) * (len(self.shape) - 1)))
         weights = blend_weights(box.size, self.overlap_px, own, self.slope)
         self._sums[(slice(None), *place.slices)] += probabilities[(slice(None), *own.slices)] * weights
-        self._boxes.append(box)
+        layer = self._layers.setdefault((box.start[0], box.size[0]), np.zeros(self.shape[1:], np.float32))
+        layer[place.slices[1:]] += blend_weights(
+            box.size[1:], self.overlap_px[1:], Box(own.start[1:], own.size[1:]), self.slope
+        )
 
     def finish(self) -> None:
         """Write the rows that remain."""
@@ -91,7 +95,7 @@ class Stitcher:
                 self._write(first, min(ROWS_AT_ONCE, count - first))
             self._shift_rows(count)
             self.row += count
-            self._boxes = [box for box in self._boxes if box.stop[0] > self.row]
+            self._layers = {(at, side): own for (at, side), own in self._layers.items() if at + side > self.row}
 
     def _shift_rows(self, count: int) -> None:
         """Drop the first `count` rows of the strip; in parts that do not overlap, which copies need no second strip."""
@@ -102,19 +106,21 @@ class Stitcher:
         self._sums[:, remaining:] = 0
 
     def _write(self, first: int, count: int) -> None:
-        """Hand on `count` rows, of which `first` rows of the strip come before."""
-        weights = self._weights(Box((self.row + first, *(0,) * (len(self.shape) - 1)), (count, *self.shape[1:])))
+        """Hand on `count` rows, of which `first` rows of the strip come before; of no more use in the strip."""
+        weights = self._weights(self.row + first, count)
         if weights is not None:
-            mean = 255 * self._sums[:, first : first + count] / np.where(weights > 0, weights, 1)
-            self.write(self.row + first, np.rint(mean, out=mean).astype(np.uint8))
+            rows = self._sums[:, first : first + count]
+            rows *= 255
+            np.divide(rows, weights, out=rows, where=weights > 0)
+            self.write(self.row + first, np.rint(rows, out=rows).astype(np.uint8))
 
-    def _weights(self, rows: Box) -> np.ndarray | None:
+    def _weights(self, row: int, count: int) -> np.ndarray | None:
         """The weight that was predicted in some rows, or None; made anew, since to hold it would double the memory."""
         weights = None
-        for box in self._boxes:
-            own = rows.seen_from(box.start).within(box.size)
-            if 0 not in own.size:
-                weights = np.zeros(rows.size, np.float32) if weights is None else weights
-                place = own.shifted(box.start).seen_from(rows.start)
-                weights[place.slices] += blend_weights(box.size, self.overlap_px, own, self.slope)
+        for (start, side), layer in self._layers.items():
+            first, stop = max(start, row), min(start + side, row + count)
+            if first < stop:
+                weights = np.zeros((count, *self.shape[1:]), np.float32) if weights is None else weights
+                along = self.slope(side, self.overlap_px[0])[first - start : stop - start]
+                weights[first - row : stop - row] += np.multiply.outer(along, layer)
         return weights
