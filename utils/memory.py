@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from threading import Lock
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4  # of glibc's malloc.h
-MAPPED_BLOCKS, MAPPED_FROM_BYTES = 2**16, 2**25  # its own number, and the size that its own threshold grows to
+TRIM_BYTES, MAPPED_BLOCKS = 2**17, 2**16  # its own values
+MAPPED_FROM_BYTES = 2**22  # as every script begins: glibc, once told anything, no longer finds a size itself
 NEVER_TRIM_BYTES = 2**31 - 1
 _holders, _lock = 0, Lock()
 
@@ -38,8 +39,8 @@ def _hold(library: ctypes.CDLL, more: int) -> None:
         if not before:
             library.mallopt(M_MMAP_MAX, 0)
             library.mallopt(M_TRIM_THRESHOLD, NEVER_TRIM_BYTES)
-        if not _holders:  # glibc, once told, no longer finds a threshold itself
+        if not _holders:
             library.mallopt(M_MMAP_MAX, MAPPED_BLOCKS)
             library.mallopt(M_MMAP_THRESHOLD, MAPPED_FROM_BYTES)
-            library.mallopt(M_TRIM_THRESHOLD, 2 * MAPPED_FROM_BYTES)
+            library.mallopt(M_TRIM_THRESHOLD, TRIM_BYTES)
             library.malloc_trim(0)
