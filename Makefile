@@ -3,7 +3,7 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
-.PHONY: demo test check format bench clean
+.PHONY: demo test check format bench clean reliability
 
 demo: $(READY)  ## the main job on generated slides: tiles, training, masks, report
 	$(PYTHON) -m apps.demo
@@ -31,3 +31,6 @@ bench: $(READY)  ## time and memory against their floors and against others; end
 
 clean:  ## remove runs and caches, keep .venv
 	rm -rf output .pytest_cache .ruff_cache .mypy_cache
+
+reliability: $(READY)  ## every bad input and fault of tests/reliability, as a table
+	$(PYTHON) -m tests.reliability

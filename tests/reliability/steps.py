@@ -1,0 +1,59 @@
+"""What users do, as one call each; in this process, since a new one would take seconds."""
+
+import contextlib
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import test_net
+import tiles_creator
+from tests.reliability.room import Room
+
+
+@dataclass(frozen=True)
+class Seen:
+    """How a program ended and all that it said."""
+
+    code: int
+    text: str
+
+
+def tile(room: Room) -> Seen:
+    """Cut slides into tiles."""
+    options = {
+        "DATASETS.WSI_FOLDER": room.slides,
+        "DATASETS.LABELS_CSV": room.labels,
+        "DATASETS.TRAIN_FOLDER": room.out,
+        "INPUT.SIZE_TRAIN": 64,
+        "TILES.REDUCTION": 1,
+    }
+    return call(tiles_creator.main, room, options)
+
+
+def predict(room: Room) -> Seen:
+    """Predict slides with a network that gives the mean of the channels."""
+    options = {
+        "TEST.WSI_FOLDER": room.slides,
+        "TEST.LABELS_CSV": room.labels,
+        "TEST.MODEL_WEIGHTS_FOLDER": room.weights,
+        "TEST.OUTPUT_DIR": room.out,
+        "TEST.PATCH": 64,
+        "TEST.OVERLAP": 16,
+    }
+    return call(test_net.main, room, options)
+
+
+STEPS: dict[str, Callable[[Room], Seen]] = {"tile": tile, "predict": predict}
+
+
+def call(main: Callable[[list[str]], int], room: Room, options: dict[str, object]) -> Seen:
+    """Call a script with its options, those of the room and the words of the room."""
+    merged = {**options, **room.options}
+    argv = [str(word) for pair in merged.items() for word in pair] + room.words
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        try:
+            code = main(argv)
+        except SystemExit as error:
+            code = int(error.code or 0)
+    return Seen(code, said.getvalue())
