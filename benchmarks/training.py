@@ -96,7 +96,12 @@ def cut_slides(folder: Path, *sides: int) -> CfgNode:
     (room / "labels.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     data = {"WSI_FOLDER": room / "slides", "LABELS_CSV": room / "labels.csv", "TRAIN_FOLDER": room / "tiles"}
     data["FOLD_GROUPS"] = [[name] for name in names[::-1]]
-    words = [*OPTIONS, *(word for key, value in data.items() for word in (f"DATASETS.{key}", str(value)))]
+    words = [
+        *OPTIONS,
+        "SOLVER.NUM_WORKERS",
+        "2",
+        *(word for key, value in data.items() for word in (f"DATASETS.{key}", str(value))),
+    ]
     tiles_creator.main(words)
     return load_cfg("", words)
 

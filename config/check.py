@@ -96,7 +96,6 @@ NOT_NEGATIVE = [
     "TEST.MAX_HOLE",
     "TEST.SIMPLIFY",
     "TEST.SURFACE_TOLERANCE_UM",
-    "SOLVER.NUM_WORKERS",
     "SOLVER.PATIENCE",
     "SOLVER.EPOCH_PATCHES",
     "SOLVER.CACHE_GB",
@@ -211,7 +210,11 @@ def _values(cfg: CfgNode) -> Iterator[str]:
             yield f"{key} is {get(cfg, key)!r}; choose one of {choices}"
     for key, choices in CHOICES_OF_LISTS.items():
         yield from (f"{key} names {each!r}; choose from {choices}" for each in get(cfg, key) if each not in choices)
-    rules = [(AT_LEAST_ONE, 1, "at least 1"), (NOT_NEGATIVE, 0, "at least 0")]
+    rules = [
+        (AT_LEAST_ONE, 1, "at least 1"),
+        (NOT_NEGATIVE, 0, "at least 0"),
+        (["SOLVER.NUM_WORKERS"], -1, "at least -1"),
+    ]
     for keys, least, wanted in rules:
         yield from (f"{key} is {get(cfg, key)}; it must be {wanted}" for key in keys if get(cfg, key) < least)
     yield from (f"{key} is {get(cfg, key)}; it must be above 0" for key in POSITIVE if not get(cfg, key) > 0)

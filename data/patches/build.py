@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import torch
 from fastai.data.core import DataLoaders
 from yacs.config import CfgNode
 
@@ -173,7 +174,7 @@ def build_dataloaders(cfg: CfgNode, data: TrainingSet, fold_of: dict[str, int], 
         diffusion=diffusion,
     )
     valid_set = PatchDataset(valid, data.mean, data.std, classes, diffusion=diffusion)
-    batch, workers, count = cfg.SOLVER.BATCH_SIZE, cfg.SOLVER.NUM_WORKERS, rank_count()
+    batch, workers, count = cfg.SOLVER.BATCH_SIZE, worker_count(cfg.SOLVER.NUM_WORKERS), rank_count()
     batch = min(batch, len(train_set) // count * count)
     if batch == 0:
         raise ValueError(
@@ -183,3 +184,8 @@ def build_dataloaders(cfg: CfgNode, data: TrainingSet, fold_of: dict[str, int], 
         SharedLoader(train_set, batch, own_rank(), count, shuffle=True, num_workers=workers),
         SharedLoader(valid_set, batch, own_rank(), count, shuffle=False, num_workers=workers),
     )
+
+
+def worker_count(asked: int) -> int:
+    """The processes that load patches where so many are asked for; -1 is two beside a GPU and none on a CPU."""
+    return asked if asked >= 0 else 2 * torch.cuda.is_available()

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from data.cases import Case, list_cases
-from data.patches.build import build_dataloaders, build_folds, build_training_set
+from data.patches.build import build_dataloaders, build_folds, build_training_set, worker_count
 from data.patches.folds import NEVER
 from data.patches.statistics import PixelStatistics
 from data.patches.tiles import build_tile_folder, cut_case, describe_set, finish_tiles, start_tiles
@@ -302,3 +302,10 @@ def test_a_split_that_the_layout_has_drawn_is_a_fold_as_one_of_the_table_is(tmp_
     cases = [replace(case, split="valid" if case.id == "c" else "train") for case in list_cases(cfg).cases]
     data = build_training_set(cfg, cases, Failures())
     assert build_folds(cfg, cases, data) == {"a": NEVER, "b": NEVER, "c": 0, "d": NEVER}
+
+
+def test_a_cpu_has_no_loading_processes_unless_they_are_asked_for(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert [worker_count(asked) for asked in (-1, 0, 3)] == [0, 0, 3]
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    assert [worker_count(asked) for asked in (-1, 0, 3)] == [2, 0, 3]
