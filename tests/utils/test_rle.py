@@ -3,23 +3,12 @@ import itertools
 import numpy as np
 import pytest
 
+from tests.run_lengths import slow_text
 from utils.rle import RleError, decode_rle, encode_rle, encode_strips, find_runs, parse_rle, stream_runs
 
 
 def random_mask(shape, share, seed):
     return (np.random.default_rng(seed).random(shape) < share).astype(np.uint8)
-
-
-def by_hand(mask):
-    """A second, slow encoder: walk down the columns pixel by pixel."""
-    text, length, flat = [], 0, [*mask.T.ravel(), 0]
-    for place, value in enumerate(flat):
-        if value:
-            length += 1
-        elif length:
-            text += [place - length + 1, length]
-            length = 0
-    return " ".join(map(str, text))
 
 
 def test_encoding_runs_down_the_columns_from_one():
@@ -40,7 +29,7 @@ def test_a_run_may_go_on_in_the_next_column():
 def test_decoding_inverts_encoding_and_a_slow_encoder_agrees(shape, share):
     mask = random_mask(shape, share, seed=shape[0])
     text = encode_rle(mask)
-    assert text == by_hand(mask)
+    assert text == slow_text(mask)
     decoded = decode_rle(text, shape)
     assert decoded.dtype == np.uint8
     np.testing.assert_array_equal(decoded, mask)
@@ -65,7 +54,7 @@ def test_tiles_give_the_text_of_the_whole(share, widths, heights):
     mask = random_mask((11, 20), share, seed=3) > 0
     strips = np.split(mask, np.cumsum(widths)[:-1], axis=1)
     tiles = [np.split(strip, np.cumsum(heights)[:-1]) for strip in strips]
-    assert "".join(encode_strips(tiles, 11)) == by_hand(mask)
+    assert "".join(encode_strips(tiles, 11)) == slow_text(mask)
 
 
 @pytest.mark.parametrize("values", list(itertools.product([False, True], repeat=4)))
@@ -74,7 +63,7 @@ def test_tiles_broadcast_from_one_cell_are_as_good_as_full_ones(values):
     full = [np.full((3, 2), value) for value in values]
     some = [np.broadcast_to(tile[0, 0], tile.shape) if n % 3 else tile for n, tile in enumerate(full)]
     mask = np.block([[full[0], full[2]], [full[1], full[3]]])
-    assert "".join(encode_strips([some[:2], some[2:]], 6)) == by_hand(mask)
+    assert "".join(encode_strips([some[:2], some[2:]], 6)) == slow_text(mask)
 
 
 def test_a_run_over_many_strips_comes_out_once():
