@@ -11,6 +11,8 @@ from data.sources.outline import Outline, as_ring
 from data.sources.runs import Runs
 from data.sources.source import SourceError
 
+MOST_BITS = 60  # of a run length; longer ones come of damage alone, and would take ever longer to add up
+
 
 @dataclass(frozen=True)
 class CocoImage:
@@ -83,7 +85,7 @@ def read_coco(image: CocoImage, shape: tuple[int, ...]) -> Iterator[Outline]:
 
 def _read_annotation(annotation: Mapping, name: str, image: CocoImage) -> Outline:
     category = annotation.get("category_id")
-    if category not in image.categories:
+    if isinstance(category, (list, dict)) or category not in image.categories:
         raise SourceError(f"has category {category}; known are {dict(image.categories)}")
     class_name, segmentation = image.categories[category], annotation.get("segmentation")
     if isinstance(segmentation, dict):
@@ -102,15 +104,15 @@ def _ring(numbers: object) -> np.ndarray:
 
 def _runs(segmentation: dict, shape: tuple[int, int]) -> Runs:
     """Runs down the columns of an object's run lengths: pixels outside and inside it by turns."""
-    counts = segmentation.get("counts")
-    size = tuple(segmentation.get("size") or ())
-    numbers = np.array(decode_counts(counts) if isinstance(counts, str) else counts, dtype=object)
+    counts, stated = segmentation.get("counts"), segmentation.get("size")
+    size = tuple(stated) if isinstance(stated, list) else ()
     if size != tuple(shape):
         raise SourceError(f"has run lengths for {size}; its image is {tuple(shape)}")
-    whole = numbers.ndim == 1 and all(isinstance(each, int) and each >= 0 for each in numbers)
-    if not whole or sum(numbers) != shape[0] * shape[1]:
+    found = decode_counts(counts) if isinstance(counts, str) else counts
+    numbers: list = found if isinstance(found, list) else [None]
+    if not all(type(each) is int and each >= 0 for each in numbers) or sum(numbers) != shape[0] * shape[1]:
         raise SourceError(f"has run lengths that do not add up to the {shape[0] * shape[1]} pixels of its image")
-    lengths = numbers.astype(np.int64)
+    lengths = np.array(numbers, np.int64)
     starts, inside = np.cumsum(lengths)[:-1:2], lengths[1::2]
     return starts[inside > 0], inside[inside > 0]
 
@@ -129,6 +131,8 @@ def decode_counts(text: str) -> list[int]:
             raise SourceError(f"has compressed run lengths with the character {letter!r}")
         number |= (bits & 31) << shift
         shift += 5
+        if shift > MOST_BITS:
+            raise SourceError(f"has compressed run lengths with a number of more than {MOST_BITS} bits")
         if not bits & 32:
             number -= (bits & 16) << (shift - 4)
             counts.append(number + counts[-2] if len(counts) > 2 else number)

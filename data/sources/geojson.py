@@ -18,6 +18,8 @@ def _read_feature(feature: object, name: str) -> Outline:
     if not isinstance(feature, dict) or "geometry" not in feature:
         raise SourceError(f"{name} is no feature with a geometry")
     properties = feature.get("properties") or {}
+    if not isinstance(properties, dict):
+        raise SourceError(f"{name} has properties that are no object")
     own = properties.get("name") or feature.get("id")
     name += f" ({own})" if own else ""
     try:
@@ -30,6 +32,8 @@ def _class_name(classification: object) -> str:
     """The name of a class: a text, or an object with a name or with the names that QuPath joins."""
     if isinstance(classification, dict):
         names = classification.get("names") or []
+        if not isinstance(names, list):
+            raise SourceError("has a classification whose names are no list")
         return str(classification.get("name") or ": ".join(map(str, names)))
     return str(classification or "")
 

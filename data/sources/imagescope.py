@@ -1,5 +1,6 @@
 """ImageScope (Aperio) XML: layers of regions; a layer is a class, a negative region a hole in those of its layer."""
 
+import re
 from collections.abc import Iterator
 from xml.etree.ElementTree import Element
 
@@ -11,6 +12,7 @@ from data.sources.xml_file import vertices
 
 SHAPES = {"0": as_is, "1": rectangle, "2": ellipse}
 WITHOUT_AREA = {"3", "4", "5"}  # arrows, rulers and counters
+COLOUR = re.compile("-?[0-9]{1,10}")  # 32 bits, with a sign or without
 NO_NAME = "Description"  # the attribute that every layer has; others are named after a class
 
 
@@ -57,7 +59,7 @@ def class_name(layer: Element) -> str:
 
 def _colour(text: str | None) -> str:
     """A colour as #rrggbb; Windows keeps red in the lowest byte."""
-    if not (text or "").lstrip("-").isdigit():
+    if not COLOUR.fullmatch(text or ""):
         return ""
     blue_green_red = int(text or "") & 0xFFFFFF
     return "#" + blue_green_red.to_bytes(3, "little").hex()

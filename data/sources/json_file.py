@@ -1,6 +1,7 @@
 """JSON label files, also gzipped; long lists are parsed item by item, since parsed ones take much room."""
 
 import gzip
+import io
 import json
 import re
 import zlib
@@ -10,6 +11,8 @@ from pathlib import Path
 from data.sources.source import SourceError
 
 GZIP = b"\x1f\x8b"
+MOST_PACKED = 100  # times smaller a text of outlines may be when packed; text of one letter becomes a thousand times
+LEAST_BYTES = 2**26  # that may be unpacked of any file
 SPACE = re.compile(r"[ \t\n\r]*+")
 DECODE = json.JSONDecoder().raw_decode
 
@@ -29,6 +32,8 @@ def read_json(path: Path) -> dict | Iterator[object]:
     place = _skip(text, place + 1)
     while not text.startswith("}", place):
         key, place = _value(text, place)
+        if not isinstance(key, str):
+            raise SourceError(f"is no readable JSON: {str(key)[:40]!r} is no name")
         place = _after(text, place, ":")
         if key == "features" and text.startswith("[", place):
             return _items(text, _skip(text, place + 1))
@@ -48,12 +53,22 @@ def load_json(path: Path) -> dict:
 def _read_text(path: Path) -> str:
     try:
         data = path.read_bytes()
-        data = gzip.decompress(data) if data.startswith(GZIP) else data
+        data = _unpacked(data) if data.startswith(GZIP) else data
         return data.decode(json.detect_encoding(data)).lstrip("\ufeff")
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise SourceError(f"is damaged: {error}") from error
     except UnicodeDecodeError as error:
         raise SourceError(f"is no text: {error}") from error
+
+
+def _unpacked(data: bytes) -> bytes:
+    """What is packed in gzip, unless it is far more than outlines can ever be packed to."""
+    most = max(LEAST_BYTES, MOST_PACKED * len(data))
+    with gzip.open(io.BytesIO(data)) as file:
+        unpacked = file.read(most + 1)
+    if len(unpacked) > most:
+        raise SourceError(f"unpacks to more than {most:,} bytes, {MOST_PACKED} times its own; no outlines do")
+    return unpacked
 
 
 def _items(text: str, place: int) -> Iterator[object]:
