@@ -19,6 +19,7 @@ from yacs.config import CfgNode
 from apps.pictures import kind_of
 from apps.segmenter import MEGA, Segmentation, Segmenter, TooLargeError
 from config import ConfigError
+from utils.failures import one_line
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -169,9 +170,9 @@ def answer(segmenter: Segmenter, content: bytes, form: str, threshold: float | N
             with segmenter(path) as found:
                 return FORMS[form](found, threshold, Path(folder))
         except TooLargeError as error:
-            raise HTTPException(413, str(error)) from error
+            raise HTTPException(413, one_line(str(error))) from error
         except ValueError as error:
-            raise HTTPException(400, str(error).replace(f"{folder}{os.sep}", "")) from error
+            raise HTTPException(400, one_line(str(error).replace(f"{folder}{os.sep}", ""))) from error
 
 
 def describe_model(segmenter: Segmenter, serve: CfgNode) -> dict[str, Any]:

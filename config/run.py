@@ -39,7 +39,6 @@ LIBRARIES = (
     "tifffile",
     "zarr",
 )
-FORMATTER = logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S")
 log = logging.getLogger(__name__)
 
 
@@ -145,6 +144,16 @@ def _give_memory_back() -> None:
         library = ctypes.CDLL(None)
         library.mallopt(M_ARENA_MAX, 1)
         library.mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK_BYTES)
+
+
+class _Plain(logging.Formatter):
+    """A line of the log; what is no text, as a half of a character in a name, is written as its number."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return super().format(record).encode("utf-8", "backslashreplace").decode()
+
+
+FORMATTER = _Plain("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S")
 
 
 class _BesideBars(logging.Handler):

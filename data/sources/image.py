@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from data.patches.grid import Box
-from data.sources.source import Source, SourceError
+from data.sources.source import Source, SourceError, naming
 
 ORIENTATION = 0x0112  # the EXIF tag that cameras set, and what turns a picture upright by its value
 TURNS = {
@@ -32,18 +32,11 @@ class ImageSource(Source):
 
     def __init__(self, path: Path):
         self.path = path
-        try:
-            with Image.open(path, formats=FORMATS) as image:
-                self._turn = _orientation(image)
-                sides = (image.height, image.width)
-                self.level_shapes = (sides[::-1] if self._turn in SIDEWAYS else sides,)
-                self._mode = _readable_mode(image.mode, path)
-        except Image.DecompressionBombError as error:
-            raise SourceError(f"{path.name} is too large to decode whole; save it as a tiled TIFF ({error})") from error
-        except UnidentifiedImageError as error:
-            raise SourceError(f"{path.name} cannot be read as an image: it is none of {', '.join(FORMATS)}") from error
-        except OSError as error:
-            raise SourceError(f"{path.name} cannot be read as an image: {error}") from error
+        with naming(f"{path.name} cannot be read as an image"), _open(path) as image:
+            self._turn = _orientation(image, path)
+            sides = (image.height, image.width)
+            self.level_shapes = (sides[::-1] if self._turn in SIDEWAYS else sides,)
+            self._mode = _readable_mode(image.mode, path)
         self.channels = MODES.get(self._mode, 1)
 
     def read(self, box: Box, level: int = 0) -> np.ndarray:
@@ -52,18 +45,25 @@ class ImageSource(Source):
 
     @cached_property
     def _pixels(self) -> np.ndarray:
-        try:
-            with Image.open(self.path, formats=FORMATS) as image:
-                upright = image.transpose(TURNS[self._turn]) if self._turn in TURNS else image
-                pixels = np.asarray(upright if upright.mode == self._mode else upright.convert(self._mode))
-        except (OSError, SyntaxError, ValueError) as error:
-            raise SourceError(f"{self.path.name} is damaged: {error}") from error
-        return pixels.reshape(*self.shape, self.channels).astype(np.uint8)
+        with naming(f"{self.path.name} is damaged"), Image.open(self.path, formats=FORMATS) as image:
+            upright = image.transpose(TURNS[self._turn]) if self._turn in TURNS else image
+            pixels = np.asarray(upright if upright.mode == self._mode else upright.convert(self._mode))
+            return pixels.reshape(*self.shape, self.channels).astype(np.uint8)
 
 
-def _orientation(image: Image.Image) -> int:
+def _open(path: Path) -> Image.Image:
+    try:
+        return Image.open(path, formats=FORMATS)
+    except Image.DecompressionBombError as error:
+        raise SourceError(f"{path.name} is too large to decode whole; save it as a tiled TIFF ({error})") from error
+    except UnidentifiedImageError as error:
+        raise SourceError(f"{path.name} cannot be read as an image: it is none of {', '.join(FORMATS)}") from error
+
+
+def _orientation(image: Image.Image, path: Path) -> int:
     """How a picture is turned, without decoding it, as PNG files do to look for EXIF data behind their pixels."""
-    return Image.Image.getexif(image).get(ORIENTATION, 1)
+    with naming(f"{path.name} has EXIF data that cannot be read, so that its orientation is unknown"):
+        return Image.Image.getexif(image).get(ORIENTATION, 1)
 
 
 def _readable_mode(mode: str, path: Path) -> str:

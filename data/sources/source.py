@@ -11,6 +11,7 @@ import numpy as np
 
 from data.patches.grid import Box, whole
 from data.sources.volume_grid import VolumeGrid
+from utils.failures import one_line
 from utils.resample import resample_region
 
 VALUES_AT_ONCE = 2**20  # source pixels times channels of one resampling step: what a processor's cache holds
@@ -28,7 +29,7 @@ def naming(trouble: str) -> Iterator[None]:
     except SourceError:
         raise
     except Exception as error:
-        raise SourceError(f"{trouble} ({str(error) or type(error).__name__})") from error
+        raise SourceError(f"{trouble} ({one_line(str(error)) or type(error).__name__})") from error
 
 
 class Source:
