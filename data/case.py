@@ -68,12 +68,19 @@ def _without_inner_ending(name: str, path: Path) -> str:
 
 
 def one_by_id(cases: Iterable[Case]) -> CaseTable:
-    """The cases whose id is theirs alone; each of the others is a problem."""
-    cases = sorted(cases, key=lambda case: case.id)
+    """The cases whose id is theirs alone and can be written in tables; each of the others is a problem."""
+    every = sorted(cases, key=lambda case: case.id)
+    cases, others = ([case for case in every if _is_text(case) == wanted] for wanted in (True, False))
     counts = Counter(case.id for case in cases)
     doubles = [case for case in cases if counts[case.id] > 1]
     problems = [Failure(case.id, case.image.name, "is one of several files with this id") for case in doubles]
+    problems += [Failure(case.id, case.image.name, "has a name that is no UTF-8 text; rename it") for case in others]
     return CaseTable([case for case in cases if counts[case.id] == 1], problems)
+
+
+def _is_text(case: Case) -> bool:
+    """Whether the names of a case are UTF-8; Python keeps other bytes of a file's name as halves of characters."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in f"{case.group} {case.id} {case.image.name}")
 
 
 def join_paths(table: CaseTable, files: list[tuple[str, Path]]) -> CaseTable:
