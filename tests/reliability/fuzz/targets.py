@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import math
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -29,12 +30,12 @@ from data.stitching.mask_rule import MaskRule
 from tests.reliability.fuzz import seeds
 from tests.reliability.fuzz.mutations import Seed
 from tests.run_lengths import slow_mask
+from utils.failures import one_line
 from utils.rle import RleError, decode_rle, encode_rle, parse_rle
 
 NAME = "in"  # of the file that holds an input
 WHOLE_PX = 2**21  # a larger image is read in parts only
 PART_PX = 200  # side of these
-LONGEST_MESSAGE = 1000
 API_PX = 10**6  # of a picture, as SERVE.MEGAPIXELS 1
 
 
@@ -56,25 +57,25 @@ class Target:
         """What is wrong with an error that is allowed: its message, or that it was memory that ran out."""
         cause: BaseException | None = error
         while cause is not None:
-            if isinstance(cause, MemoryError):
+            if isinstance(cause, MemoryError) and not _was_in_read(cause):
                 return "memory: the file claims more than there is"
             cause = cause.__cause__ or cause.__context__
         return self.complain(error, path)
 
 
+def _was_in_read(error: MemoryError) -> bool:
+    """Whether more was to be read from a file than there are addresses: what is not there takes no memory."""
+    return ".read(" in (traceback.extract_tb(error.__traceback__)[-1].line or "")
+
+
 def _unnamed(text: str, path: Path) -> str:
-    if path.name not in text:
-        return f"message: does not name the file: {text[:200]}"
-    return _unclear(text)
+    return "" if path.name in text else f"message: does not name the file: {text[:200]}"
 
 
 def _unclear(text: str) -> str:
-    if len(text) > LONGEST_MESSAGE:
-        return f"message: {len(text)} characters long"
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return "message: holds what no table can be written with"
+    """What is wrong with a message that is sent as it is; those of cases go through `one_line` first."""
+    if one_line(text) != text:
+        return f"message: {len(text)} characters, or some that cannot be shown"
     return ""
 
 
@@ -227,7 +228,7 @@ TARGETS = {
     target.name: target
     for target in (
         Target("slide", seeds.slides, read_slide),
-        Target("rle", seeds.runs, read_runs, (RleError,), lambda error, path: _unclear(str(error))),
+        Target("rle", seeds.runs, read_runs, (RleError,), lambda error, path: ""),
         Target("geojson", seeds.labels, read_labels),
         Target("api", seeds.uploads, read_upload, _http_errors(), _bad_answer),
     )
