@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from data.patches.grid import Box
+from data.sources.png_length import cannot_hold_pixels, is_interlaced, lacks_pixels
 from data.sources.source import Source, SourceError, naming
 
 ORIENTATION = 0x0112  # the EXIF tag that cameras set, and what turns a picture upright by its value
@@ -46,6 +47,8 @@ class ImageSource(Source):
     @cached_property
     def _pixels(self) -> np.ndarray:
         with naming(f"{self.path.name} is damaged"), Image.open(self.path, formats=FORMATS) as image:
+            if image.format == "PNG":
+                _refuse_short_png(image, self.path)
             upright = image.transpose(TURNS[self._turn]) if self._turn in TURNS else image
             pixels = np.asarray(upright if upright.mode == self._mode else upright.convert(self._mode))
             return pixels.reshape(*self.shape, self.channels).astype(np.uint8)
@@ -64,6 +67,17 @@ def _orientation(image: Image.Image, path: Path) -> int:
     """How a picture is turned, without decoding it, as PNG files do to look for EXIF data behind their pixels."""
     with naming(f"{path.name} has EXIF data that cannot be read, so that its orientation is unknown"):
         return Image.Image.getexif(image).get(ORIENTATION, 1)
+
+
+def _refuse_short_png(image: Image.Image, path: Path) -> None:
+    """Raise ValueError where pixels are missing, for which Pillow puts in black ones; looked for where some may be."""
+    if cannot_hold_pixels(path):
+        raise ValueError(f"it declares {image.height} x {image.width} pixels, more than its bytes can hold")
+    image.load()
+    last_row = (0, image.height - 1, image.width, image.height)
+    may_lack = is_interlaced(path) or image.crop(last_row).getbbox(alpha_only=False) is None
+    if may_lack and lacks_pixels(path):
+        raise ValueError(f"it ends before the last of {image.height} x {image.width} pixels")
 
 
 def _readable_mode(mode: str, path: Path) -> str:
