@@ -1,7 +1,10 @@
 """Lazy images: `open_source(path)` gives shape, channels, pixel size, levels and `read(box, level)`."""
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
+
+import numpy as np
 
 from data.sources.dicom import is_dicom_file, open_dicom
 from data.sources.file_name import ending
@@ -40,7 +43,18 @@ def open_source(path: Path, intensity: IntensityRule = AS_IT_IS) -> Source:
         raise SourceError(f"{path.name} is no image of a known kind; choose one of {sorted(READERS)}")
     if not path.is_file():
         raise SourceError(f"{path} is missing or no file")
-    return VolumeSource(path, intensity) if reader is VolumeSource else reader(path)
+    source = VolumeSource(path, intensity) if reader is VolumeSource else reader(path)
+    _refuse_odd_sides(source, path)
+    return source
+
+
+def _refuse_odd_sides(source: Source, path: Path) -> None:
+    """Raise SourceError where a level has no pixels, or sides that are no whole numbers, as damaged headers declare."""
+    levels = [(shape, source.tile_shape(level)) for level, shape in enumerate(source.level_shapes)]
+    for sides in itertools.chain(*levels):
+        if not all(isinstance(n, (int, np.integer)) and n > 0 for n in sides):
+            source.close()
+            raise SourceError(f"{path.name} is damaged: it declares levels and tiles of {levels[:3]}")
 
 
 __all__ = ["READERS", "ArraySource", "ScaledSource", "Source", "SourceError", "model_shape", "open_source"]

@@ -65,7 +65,7 @@ class Target:
 
 def _was_in_read(error: MemoryError) -> bool:
     """Whether more was to be read from a file than there are addresses: what is not there takes no memory."""
-    return ".read(" in (traceback.extract_tb(error.__traceback__)[-1].line or "")
+    return "read(" in (traceback.extract_tb(error.__traceback__)[-1].line or "")
 
 
 def _unnamed(text: str, path: Path) -> str:
