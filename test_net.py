@@ -13,10 +13,10 @@ from yacs.config import CfgNode
 
 from config import config_mistakes, parse_args, read_cfg
 from config.check import LABEL_FILES, check_cfg, get
-from config.run import exit_code, print_result, script, start_run
+from config.run import exit_code, print_result, script, start_log, start_run
 
 if TYPE_CHECKING:
-    from data.cases import Case
+    from data.cases import Case, CaseTable
     from data.scoring import CaseScore
     from data.sources.opening import CaseReader
     from data.stitching.case import Inference
@@ -49,8 +49,14 @@ def main(argv: Sequence[str]) -> int:
     needed = ["TEST.WSI_FOLDER", "TEST.LABELS_CSV", "TEST.MODEL_WEIGHTS_FOLDER", "DATASETS.ID_CSV"]
     needed += [] if cfg.TEST.LABELS_CSV else [key for key in LABEL_FILES if get(cfg, key)]
     check_cfg(cfg, needed, mistakes)
+    so_far = start_log()
     members, rule = load_networks(cfg)
-    return test(with_card(cfg, members[0]), members, rule, start_run(cfg, Path(cfg.TEST.OUTPUT_DIR)))
+    cfg = with_card(cfg, members[0])
+    from data.cases import list_test_cases
+
+    with config_mistakes():  # before there is a folder: none is left of a table that cannot be read
+        table = list_test_cases(cfg)
+    return test(cfg, members, rule, start_run(cfg, Path(cfg.TEST.OUTPUT_DIR), so_far), table)
 
 
 def load_networks(cfg: CfgNode) -> "tuple[list[Member], MaskRule]":
@@ -86,16 +92,13 @@ def with_card(cfg: CfgNode, member: "Member") -> CfgNode:
     return cfg
 
 
-def test(cfg: CfgNode, members: "list[Member]", rule: "MaskRule", folder: Path) -> int:
+def test(cfg: CfgNode, members: "list[Member]", rule: "MaskRule", folder: Path, table: "CaseTable") -> int:
     """Predict, write and score each case, then the tables and the report over all."""
-    from data.cases import list_test_cases
     from data.manifest import build_test_manifest, write_manifest
     from data.writers.results import Results
     from model.predictor import weight_files
     from utils.failures import Failures
 
-    with config_mistakes():
-        table = list_test_cases(cfg)
     results = Results(folder)
     failures = Failures(table.problems)
     weights = weight_files(Path(cfg.TEST.MODEL_WEIGHTS_FOLDER), cfg.TEST.ENGINE)

@@ -4,12 +4,16 @@ import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from yacs.config import CfgNode
 
 from config import config_mistakes, parse_args, read_cfg
 from config.check import check_cfg, label_options
-from config.run import exit_code, print_result, script, start_run
+from config.run import exit_code, print_result, script, start_log, start_run
+
+if TYPE_CHECKING:
+    from data.cases import CaseTable
 
 log = logging.getLogger(__name__)
 
@@ -20,13 +24,16 @@ def main(argv: Sequence[str]) -> int:
     args = parse_args(argv, "Cut slides and their labels into tiles for training.")
     cfg, mistakes = read_cfg(args.config_file, args.options)
     check_cfg(cfg, ["DATASETS.WSI_FOLDER", "DATASETS.ID_CSV", *label_options(cfg)], mistakes)
-    run = start_run(cfg, Path(cfg.DATASETS.TRAIN_FOLDER))
-    return cut_tiles(cfg, run)
-
-
-def cut_tiles(cfg: CfgNode, run: Path) -> int:
-    """Cut all cases, then write index, card and failures."""
     from data.cases import list_cases
+
+    so_far = start_log()
+    with config_mistakes():  # before there is a folder: none is left of a table that cannot be read
+        table = list_cases(cfg)
+    return cut_tiles(cfg, start_run(cfg, Path(cfg.DATASETS.TRAIN_FOLDER), so_far), table)
+
+
+def cut_tiles(cfg: CfgNode, run: Path, table: "CaseTable") -> int:
+    """Cut all cases, then write index, card and failures."""
     from data.manifest import build_manifest, write_manifest
     from data.patches.statistics import PixelStatistics
     from data.patches.tiles import TileRow, build_tile_folder, cut_case, describe_set, finish_tiles, start_tiles
@@ -34,8 +41,6 @@ def cut_tiles(cfg: CfgNode, run: Path) -> int:
     from utils.failures import Failures
     from utils.progress import track
 
-    with config_mistakes():
-        table = list_cases(cfg)
     failures = Failures(table.problems)
     write_manifest(run / "manifest.csv", build_manifest(cfg, table.cases, failures))
     folder, reader, statistics = build_tile_folder(cfg), build_reader(cfg), PixelStatistics()
