@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -23,7 +23,7 @@ class Case:
 
     `labels` is the path of a mask image or of outlines, a mask with names of its values, an entry of a COCO file, the
     run-length text of each class by its name, or None where unknown. `spacing_um` is the pixel size at level 0 that
-    a table states, in um, or 0.
+    a table states, in um, or 0. `label_places` says for messages where the text of each class stands.
     """
 
     id: str
@@ -32,6 +32,7 @@ class Case:
     group: str = ""
     split: str = ""
     spacing_um: float = 0.0
+    label_places: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
 @dataclass

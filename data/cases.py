@@ -171,18 +171,23 @@ def _join_run_lengths(cfg: CfgNode, table: CaseTable, path: Path) -> CaseTable:
     table.problems += _row_problems(rows, path, cfg.DATASETS.CLASSES, known)
     broken = {problem.id for problem in table.problems}
     texts: dict[str, dict[str, str]] = {}
-    for row_id, class_name, text in zip(rows["id"], rows["class"], rows[cfg.DATASETS.RLE_COLUMN], strict=True):
+    places: dict[str, dict[str, str]] = {}
+    columns = rows["id"], rows["class"], rows[cfg.DATASETS.RLE_COLUMN]
+    for number, row_id, class_name, text in zip(rows.index, *columns, strict=True):
         texts.setdefault(row_id, {})[class_name] = text
-    table.cases = [replace(case, labels=texts.get(case.id)) for case in table.cases if case.id not in broken]
+        places.setdefault(row_id, {})[class_name] = f"{path.name} line {number}"
+    table.cases = [
+        replace(case, labels=texts.get(case.id), label_places=places.get(case.id, {}))
+        for case in table.cases
+        if case.id not in broken
+    ]
     return table
 
 
 def _row_problems(rows: "pd.DataFrame", path: Path, classes: list[str], ids: set[str]) -> list[Failure]:
     problems = []
     doubled = rows.duplicated(["id", "class"])
-    for number, (row_id, class_name, double) in enumerate(
-        zip(rows["id"], rows["class"], doubled, strict=True), start=2
-    ):
+    for number, row_id, class_name, double in zip(rows.index, rows["id"], rows["class"], doubled, strict=True):
         if double:
             problems.append(Failure(row_id, path.name, f"line {number} repeats this id"))
         elif class_name not in classes:
@@ -222,7 +227,7 @@ def _join_spacings(table: CaseTable, path: Path) -> CaseTable:
     if "spacing_um" not in rows:
         return table
     texts: dict[str, list[tuple[int, str]]] = {}
-    for line, (row_id, text) in enumerate(zip(rows["id"], rows["spacing_um"], strict=True), start=2):
+    for line, row_id, text in zip(rows.index, rows["id"], rows["spacing_um"], strict=True):
         texts.setdefault(row_id, []).append((line, text.strip()))
     cases, problems = [], list(table.problems)
     for case in table.cases:

@@ -90,7 +90,7 @@ def reused_folds(group_of: Mapping[str, str], path: Path) -> dict[str, int]:
 def _read_folds(path: Path) -> dict[str, int]:
     table = read_table(path, ["id", "fold"])
     fold_of: dict[str, int] = {}
-    for number, (case_id, cell) in enumerate(zip(table["id"], table["fold"], strict=True), start=2):
+    for number, case_id, cell in zip(table.index, table["id"], table["fold"], strict=True):
         if case_id in fold_of:
             raise TableError(f"{path} line {number} repeats {case_id}")
         if cell and not cell.isdecimal():

@@ -1,7 +1,7 @@
 """Labels read by region, never as a whole-slide mask: run lengths, outlined objects and mask images."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -29,11 +29,16 @@ ToClasses = Callable[[np.ndarray], np.ndarray]
 
 
 class RleLabels(RunLabels):
-    """Class indices from run-length texts, those of class k + 1 at place k."""
+    """Class indices from run-length texts, those of class k + 1 at place k; `places` say where they stand."""
 
-    def __init__(self, texts: list[str], shape: tuple[int, ...]):
-        runs = (parse_rle(text, shape[0] * shape[1]) for text in texts)
-        super().__init__(list(enumerate(runs, start=1)), shape, len(texts))
+    def __init__(self, texts: Sequence[str], shape: tuple[int, ...], places: Sequence[str] = ()):
+        layers = []
+        for number, text in enumerate(texts, start=1):
+            try:
+                layers.append((number, parse_rle(text, shape[0] * shape[1])))
+            except RleError as error:
+                raise RleError(f"{places[number - 1]}: {error}" if places else str(error)) from error
+        super().__init__(layers, shape, len(texts))
 
 
 class MaskLabels(Source):
@@ -108,10 +113,8 @@ def open_labels(
     if case.labels is None:
         raise SourceError(f"{case.image.name} has no labels")
     if isinstance(case.labels, dict):
-        try:
-            return RleLabels([case.labels.get(name, "") for name in names.classes], shape)
-        except RleError as error:
-            raise RleError(f"in the label table: {error}") from error
+        places = [case.label_places.get(name, "the label table") for name in names.classes]
+        return RleLabels([case.labels.get(name, "") for name in names.classes], shape, places)
     if isinstance(case.labels, NamedMask):
         return _open_mask(case.labels.path, case.labels.to_classes, case.image, shape)
     if isinstance(case.labels, CocoImage) or ending(case.labels) in LABEL_READERS:

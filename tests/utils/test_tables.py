@@ -16,8 +16,39 @@ def test_a_cell_stays_the_text_that_stands_there(tmp_path, text):
     assert read(tmp_path, f"id,other\n{text},x\n") == [{"id": text, "other": "x"}]
 
 
-def test_a_missing_last_cell_is_an_empty_text(tmp_path):
-    assert read(tmp_path, "id,encoding\na\nb,1 2\n") == [{"id": "a", "encoding": ""}, {"id": "b", "encoding": "1 2"}]
+def test_a_cell_that_was_cut_off_is_not_taken_for_an_empty_one(tmp_path):
+    with pytest.raises(TableError, match="line 3 has 1 cells, its header 2"):
+        read(tmp_path, "id,encoding\nb,1 2\na")
+    assert read(tmp_path, "id,encoding\na,\n") == [{"id": "a", "encoding": ""}]
+
+
+def test_the_index_is_that_of_the_lines_where_rows_begin(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text('id,x\n\na,"1\n2"\n\nb,3\n')
+    assert list(read_table(path, ["id"]).index) == [3, 6]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("id,x\na,1\n\u0441,2\n".encode("cp1251"), "line 3 has the byte 0xf1, which is not UTF-8"),
+        (b"id,x,x\na,1,2\n", r"has the columns \['x'\] more than once"),
+        (b"id,x\na,1\0\n", "line 2 holds a byte of zero"),
+        (b'id,x\na,"1" 2\n', "line 2: ',' expected after '\"'"),
+        (b"id;x\na;1\n", "cells must be parted by commas, not by ';'"),
+    ],
+)
+def test_what_could_be_misread_is_refused_with_its_place(tmp_path, content, message):
+    with pytest.raises(TableError, match=message):
+        read(tmp_path, content)
+
+
+def test_cells_may_be_as_long_as_the_run_lengths_of_a_slide(tmp_path):
+    assert len(read(tmp_path, f"id,x\na,{'1 2 ' * 50_000}\n")[0]["x"]) == 200_000
+
+
+def test_columns_without_a_name_are_left_out(tmp_path):
+    assert read(tmp_path, ",id,,\n0,a,,\n") == [{"id": "a"}]
 
 
 @pytest.mark.parametrize("text", ["id,encoding\na,1 2,more\n", "id,encoding\na,1\nb,1 2,more\n"])
