@@ -1,6 +1,7 @@
 """TIFF slides of every layout - classic or BigTIFF, strips or tiles, pyramids, OME SubIFDs, planar - by region."""
 
 import itertools
+import math
 from pathlib import Path
 from threading import Lock
 
@@ -11,19 +12,26 @@ from data.patches.grid import Box
 from data.sources.recent import Recent
 from data.sources.source import Source, SourceError, naming
 from data.sources.spacing import read_spacing_um
+from data.sources.stream import BYTES, SIZES
 
 SPATIAL, CHANNEL = "YX", "SC"
 RECENT_BYTES = 2**24  # decoded strips or tiles that a level keeps: about a row of them
 PLAIN_BYTES = 2**20  # longer strips of bare bytes are read in parts
-PHOTOMETRICS = {0, 1, 2, 3, 6}  # white is zero, black is zero, RGB, palette, YCbCr (which decodes to RGB)
+SEGMENT_BYTES = 2**30  # that a tile or strip may have decoded
+MOST_PAGES = 10_000
+HEADER_BYTES = 8
+COLOURS = {2, 6}  # RGB, and YCbCr, which decodes to it
+PHOTOMETRICS = {0, 1, 3} | COLOURS  # white is zero, black is zero, palette
+ALPHA = {1, 2}  # of ExtraSamples
+BITS = {1, 2, 4, 8}  # of a grey pixel
 
 
 class TiffSource(Source):
     """A TIFF image; each read decodes only the strips or tiles under the box.
 
     Grey, RGB and palette images of 8 bits are read; an alpha channel is left out; axes besides row, column and
-    channel must have length 1. Raises SourceError, naming the file, for anything else or damaged. A compressed strip is
-    decoded whole, so that a slide of one such strip takes as much memory as it has pixels.
+    channel must have length 1. Raises SourceError, naming the file, for anything else or damaged. A compressed tile or
+    strip is decoded whole, and none that would take more than SEGMENT_BYTES, whatever a file declares.
     """
 
     def __init__(self, path: Path):
@@ -69,8 +77,30 @@ class _Level:
         self.chunk = (first.tilelength, first.tilewidth) if first.is_tiled else (first.rowsperstrip, first.imagewidth)
         if self.is_plain:
             self.chunk = (min(self.chunk[0], max(1, PLAIN_BYTES // (self.shape[1] * self.samples))), self.shape[1])
+        if 0 in (*self.shape, *self.chunk):
+            raise SourceError(f"{path.name} declares {self.shape} pixels in tiles or strips of {self.chunk}")
         self.recent = Recent(RECENT_BYTES)
         self.chunks = tuple(-(-n // c) for n, c in zip(self.shape, self.chunk, strict=True))
+        if not self.is_plain:
+            self._refuse_claims()
+
+    def _refuse_claims(self) -> None:
+        """Raise SourceError where what the file declares cannot be true, or would take too much memory."""
+        size = math.prod(self.chunk) * self.samples
+        if size > SEGMENT_BYTES:
+            trouble = f"its tiles or strips of {self.chunk} would take {size / 2**30:.1f} GiB each"
+            raise SourceError(f"{self.path.name} cannot be read by region: {trouble}; save it with tiles of 512")
+        for page in self.pages:
+            planes = page.samplesperpixel if page.planarconfig == 2 else 1
+            declared, listed = planes * math.prod(self.chunks), len(page.dataoffsets)
+            if listed < declared:
+                trouble = f"{self.shape} pixels need {declared} tiles or strips, {listed} are listed"
+                raise SourceError(f"{self.path.name} is damaged: {trouble}")
+            if page.compression not in BYTES and page.compression not in SIZES:
+                name = getattr(page.compression, "name", page.compression)
+                raise SourceError(
+                    f"{self.path.name} has compression {name}, which is not read; save it as JPEG or deflate"
+                )
 
     def read(self, box: Box, lock: Lock) -> np.ndarray:
         pixels = np.zeros((*box.size, self.channels), np.uint8)
@@ -94,16 +124,35 @@ class _Level:
             with lock:  # tifffile looks into the file also to choose the decoder and to list the segments
                 decode, jpegtables = page.decode, page.jpegtables
                 offset, count = self._locate(page, index)
+                if count == 0:
+                    return np.broadcast_to(np.uint8(self.unwritten), (*self.chunk, self.samples))
                 handle = page.parent.filehandle
+                found = min(count, max(0, handle.size - offset)) if offset >= HEADER_BYTES else 0
+                if found < count:  # found out before so much is read
+                    raise SourceError(f"{self.path.name} is damaged: {found} of {count} bytes of segment {index} found")
                 handle.seek(offset)
                 data = handle.read(count)
-            if count == 0:
-                return np.full((*self.chunk, self.samples), self.unwritten, np.uint8)
-            if len(data) < count:
-                raise SourceError(f"{self.path.name} is damaged: {len(data)} of {count} bytes of segment {index} found")
             if self.is_plain:
                 return np.frombuffer(data, np.uint8).reshape(-1, self.shape[1], self.samples)
-            return decode(data, index, jpegtables=jpegtables)[0][0]
+            self._refuse_size(page, data)
+            segment = decode(data, index, jpegtables=jpegtables)[0][0]
+            self._refuse_part(index, segment)
+            return segment
+
+    def _refuse_size(self, page: tifffile.TiffPage, data: bytes) -> None:
+        """Raise ValueError where a segment would decode to more pixels than it has room for."""
+        if page.compression in SIZES:
+            size = SIZES[page.compression](data)
+            if any(own > most for own, most in zip(size, self.chunk, strict=True)):
+                raise ValueError(f"it declares {size} pixels in place of {self.chunk}")
+
+    def _refuse_part(self, index: int, segment: np.ndarray) -> None:
+        """Raise ValueError where a segment decodes to fewer pixels than the image has there."""
+        place = divmod(index % math.prod(self.chunks), self.chunks[1])
+        axes = zip(place, self.chunk, self.shape, strict=True)
+        needed = tuple(min(step, n - number * step) for number, step, n in axes)
+        if any(have < need for have, need in zip(segment.shape, needed, strict=False)):
+            raise ValueError(f"it has {segment.shape[:2]} pixels in place of {needed}")
 
     def _locate(self, page: tifffile.TiffPage, index: int) -> tuple[int, int]:
         """Offset and length in bytes of a segment; plain strips are cut into shorter ones."""
@@ -130,15 +179,24 @@ class _Level:
 
 def _is_plain(page: tifffile.TiffPage) -> bool:
     """Whether the strips are bare bytes one after the other (often all is one), so that single rows can be read."""
-    is_bytes = page.dtype == np.uint8 and page.bitspersample == 8 and not page.is_tiled
-    return is_bytes and page.is_contiguous and sum(page.databytecounts) == page.nbytes
+    if page.dtype != np.uint8 or page.bitspersample != 8 or page.is_tiled or not page.is_contiguous:
+        return False
+    is_there = HEADER_BYTES <= page.dataoffsets[0] <= page.parent.filehandle.size - page.nbytes
+    return is_there and sum(page.databytecounts) == page.nbytes
 
 
 def _level_pages(file: tifffile.TiffFile, path: Path) -> list[tuple[list[tifffile.TiffPage], int]]:
     """Pages and channel count of each level, from full resolution down."""
+    if len(file.pages) > MOST_PAGES:
+        raise SourceError(f"{path.name} has {len(file.pages)} pages; at most {MOST_PAGES} are read")
     if not len(file.pages) or not file.series:
         raise SourceError(f"{path.name} holds no image")
-    series = max(file.series, key=lambda one: np.prod(_side_lengths(one)))
+    series = max(file.series, key=lambda one: math.prod(_side_lengths(one)))
+    rivals = [one for one in file.series if _side_lengths(one) == _side_lengths(series) and not one.keyframe.is_reduced]
+    if len(rivals) > 1:
+        raise SourceError(
+            f"{path.name} holds {len(rivals)} images of {_side_lengths(series)}; save each as its own file"
+        )
     levels = [_pages_of(level, path) for level in series.levels]
     if len(levels) == 1 and len(file.series) > 1:
         levels += [_pages_of(other, path) for other in _smaller_copies(file.series, series)]
@@ -171,17 +229,31 @@ def _pages_of(series: tifffile.TiffPageSeries, path: Path) -> tuple[list[tifffil
     if page.dtype not in (np.dtype(np.uint8), np.dtype(bool)):
         raise SourceError(f"{path.name} has {page.dtype} pixels; convert it to 8 bits")
     if page.photometric not in PHOTOMETRICS:
-        raise SourceError(f"{path.name} has {page.photometric.name} colours; convert it to RGB")
+        name = getattr(page.photometric, "name", page.photometric)
+        raise SourceError(f"{path.name} has {name} colours; convert it to RGB")
+    if page.bitspersample != 8 and (count > 1 or page.bitspersample not in BITS):
+        raise SourceError(f"{path.name} has {count} channels of {page.bitspersample} bits; convert it to 8 bits")
     pages = [each.aspage() for each in series.pages if each is not None]
     if len(pages) * page.samplesperpixel != count:
         raise SourceError(f"{path.name} has {count} channels in {len(pages)} pages: damaged, or not one page with all")
+    if count in (2, 4) and not _has_alpha(page):
+        raise SourceError(f"{path.name} has {count} channels that are not colours and alpha; 1 or 3 are read")
     return pages, {2: 1, 4: 3}.get(count, count)
+
+
+def _has_alpha(page: tifffile.TiffPage) -> bool:
+    """Whether the last sample of each pixel is its opacity; of four samples of a colour image it can be no other."""
+    if page.samplesperpixel == 4:
+        return page.photometric in COLOURS
+    return page.samplesperpixel == 2 and bool(ALPHA & set(page.extrasamples))
 
 
 def _channel_count(series: tifffile.TiffPageSeries, path: Path) -> int:
     """Channels of a series: its samples, named channels, or three planes of an axis without a name."""
     sizes = {axis: n for axis, n in zip(series.axes, series.shape, strict=True) if n > 1 or axis in SPATIAL}
     channels = [n for axis, n in sizes.items() if axis in CHANNEL]
+    if sizes.get("Q") == sizes.get("X") == 3:
+        raise SourceError(f"{path.name} has axes {series.axes} of {series.shape}: which 3 are the channels is unclear")
     if not channels and sizes.get("Q") == 3:
         channels = [sizes.pop("Q")]
     if not set(SPATIAL) <= set(sizes) or set(sizes) - set(SPATIAL + CHANNEL) or len(channels) > 1:

@@ -31,7 +31,7 @@ def _ome(file: tifffile.TiffFile) -> Spacing | None:
     pixels = tifffile.xml2dict(file.ome_metadata)["OME"]["Image"]
     pixels = (pixels[0] if isinstance(pixels, list) else pixels)["Pixels"]
     sides = [(pixels.get(f"PhysicalSize{axis}", 0), pixels.get(f"PhysicalSize{axis}Unit", "µm")) for axis in "YX"]
-    return plausible(*(float(size) * OME_UNITS.get(unit, 0.0) for size, unit in sides))
+    return plausible(*(_number(size) * OME_UNITS.get(unit, 0.0) for size, unit in sides))
 
 
 def _aperio(page: tifffile.TiffPage) -> Spacing | None:
@@ -44,14 +44,30 @@ def _philips(file: tifffile.TiffFile) -> Spacing | None:
     """The least of the pixel sizes that are stated, one a level, in mm: that of level 0."""
     found = PHILIPS_MM.findall(file.philips_metadata or "")
     texts = (text.replace("&quot;", " ").replace('"', " ").split() for text in found)
-    sizes = [(float(row), float(column)) for row, column in texts]
+    sizes = [(_number(pair[0]), _number(pair[1])) for pair in texts if len(pair) == 2]
     return plausible(*(1000 * mm for mm in min(sizes))) if sizes else None
 
 
 def _tags(page: tifffile.TiffPage) -> Spacing | None:
-    tags = [page.tags.get(name) for name in ("YResolution", "XResolution")]
-    unit = TAG_UNITS.get(int(page.tags["ResolutionUnit"].value)) if "ResolutionUnit" in page.tags else None
-    if unit is None or None in tags or any(tag.value[0] == 0 or tag.value[1] == 0 for tag in tags):
+    unit = TAG_UNITS.get(page.tags["ResolutionUnit"].value) if "ResolutionUnit" in page.tags else None
+    sides = [_fraction(page.tags.get(name)) for name in ("YResolution", "XResolution")]
+    if unit is None or any(0 in side for side in sides):
         return None
-    row, column = (unit * tag.value[1] / tag.value[0] for tag in tags)
-    return plausible(row, column)
+    return plausible(*(unit * below / above for above, below in sides))
+
+
+def _fraction(tag: tifffile.TiffTag | None) -> tuple[int, int]:
+    """The fraction that a tag holds, or zeros where it holds none."""
+    try:
+        above, below = (int(number) for number in tag.value[:2]) if tag else (0, 0)
+    except (TypeError, ValueError):
+        return 0, 0
+    return above, below
+
+
+def _number(text: object) -> float:
+    """The number that stands in a file's text, or NaN."""
+    try:
+        return float(str(text))
+    except ValueError:
+        return math.nan
