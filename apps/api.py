@@ -17,7 +17,7 @@ import numpy as np
 from yacs.config import CfgNode
 
 from apps.pictures import kind_of
-from apps.segmenter import MEGA, Segmentation, Segmenter, TooLargeError
+from apps.segmenter import MEGA, Segmentation, Segmenter
 from config import ConfigError
 from utils.failures import one_line
 
@@ -159,6 +159,8 @@ FORMS = {"overlay": overlay_of, "mask": mask_of, "json": description_of}
 def answer(segmenter: Segmenter, content: bytes, form: str, threshold: float | None) -> Answer:
     """Predict the picture in some bytes; raises HTTPException with a status of PROBLEMS where they are none of use."""
     from fastapi import HTTPException
+
+    from data.sources.source import TooLargeError
 
     ending = kind_of(content)
     if ending is None:

@@ -119,6 +119,8 @@ def refuse_large_source(path: Path, source: "Source", most_px: int) -> None:
 
 
 def _refuse_shapes(path: Path, shapes: "Sequence[tuple[int, ...]]", most_px: int) -> None:
+    from data.sources.source import TooLargeError
+
     pixels = max(map(math.prod, shapes))
     if pixels > most_px:
         most = f"{most_px / MEGA:g}, see SERVE.MEGAPIXELS"
@@ -171,10 +173,6 @@ class Segmenter:
             refuse_large_source(case.image, source, self.most_px)
         with self.reader.open_image(case) as image:
             _refuse_shapes(case.image, [self.inference.scale.shape_of(image)], self.most_px)
-
-
-class TooLargeError(ValueError):
-    """A picture of more pixels than are taken."""
 
 
 def build_segmenter(cfg: CfgNode) -> Segmenter:

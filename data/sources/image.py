@@ -8,7 +8,7 @@ from PIL import Image, UnidentifiedImageError
 
 from data.patches.grid import Box
 from data.sources.png_length import cannot_hold_pixels, is_interlaced, lacks_pixels
-from data.sources.source import Source, SourceError, naming
+from data.sources.source import Source, SourceError, TooLargeError, naming
 
 ORIENTATION = 0x0112  # the EXIF tag that cameras set, and what turns a picture upright by its value
 TURNS = {
@@ -22,6 +22,7 @@ TURNS = {
 }
 SIDEWAYS = (5, 6, 7, 8)
 MODES = {"RGB": 3, "L": 1, "1": 1}
+DEEP = ";16B"  # how the modes of PNG files of 16 bits a channel end
 FORMATS = ("BMP", "JPEG", "PNG")  # Pillow knows others, by content and not by ending, and runs programs for some
 
 
@@ -37,7 +38,7 @@ class ImageSource(Source):
             self._turn = _orientation(image, path)
             sides = (image.height, image.width)
             self.level_shapes = (sides[::-1] if self._turn in SIDEWAYS else sides,)
-            self._mode = _readable_mode(image.mode, path)
+            self._mode = _readable_mode(image, path)
         self.channels = MODES.get(self._mode, 1)
 
     def read(self, box: Box, level: int = 0) -> np.ndarray:
@@ -58,7 +59,7 @@ def _open(path: Path) -> Image.Image:
     try:
         return Image.open(path, formats=FORMATS)
     except Image.DecompressionBombError as error:
-        raise SourceError(f"{path.name} is too large to decode whole; save it as a tiled TIFF ({error})") from error
+        raise TooLargeError(f"{path.name} is too large to decode whole; save it as a tiled TIFF ({error})") from error
     except UnidentifiedImageError as error:
         raise SourceError(f"{path.name} cannot be read as an image: it is none of {', '.join(FORMATS)}") from error
 
@@ -80,7 +81,12 @@ def _refuse_short_png(image: Image.Image, path: Path) -> None:
         raise ValueError(f"it ends before the last of {image.height} x {image.width} pixels")
 
 
-def _readable_mode(mode: str, path: Path) -> str:
-    if mode.startswith(("I", "F")):
-        raise SourceError(f"{path.name} has {mode} pixels of more than 8 bits; convert it to 8 bits")
+def _readable_mode(image: Image.Image, path: Path) -> str:
+    """The mode to decode to; raises SourceError for what that would change without a word."""
+    mode, deep = image.mode, next((str(part[3]) for part in image.tile if str(part[3]).endswith(DEEP)), "")
+    if mode.startswith(("I", "F")) or deep:  # of a deep colour picture Pillow would keep the upper bytes
+        raise SourceError(f"{path.name} has {deep or mode} pixels of more than 8 bits; convert it to 8 bits")
+    frames = getattr(image, "n_frames", 1) if image.format == "PNG" else 1
+    if frames > 1:
+        raise SourceError(f"{path.name} holds {frames} frames; save the one that is meant as a file of its own")
     return mode if mode in {"RGB", "L", "1", "P"} else "RGB"

@@ -21,6 +21,10 @@ class SourceError(ValueError):
     """An image that cannot be read; the message names the file."""
 
 
+class TooLargeError(SourceError):
+    """A picture of more pixels than are taken."""
+
+
 @contextmanager
 def naming(trouble: str) -> Iterator[None]:
     """Turn whatever a decoder raises on a damaged file, which may be any error, into a SourceError."""

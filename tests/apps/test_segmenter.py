@@ -6,9 +6,10 @@ import tifffile
 from PIL import Image
 
 import test_net
-from apps.segmenter import TooLargeError, as_trained, build_segmenter, load_app_cfg
+from apps.segmenter import as_trained, build_segmenter, load_app_cfg
 from config import ConfigError, load_cfg
 from data.sources import SourceError
+from data.sources.source import TooLargeError
 from tests.data.sources.test_dicom import write_dicom
 from tests.pictures import CARD, draw_disc, save_disc, save_weights
 

@@ -2,13 +2,16 @@ import contextlib
 import struct
 import zlib
 
+import imagecodecs
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
+from PIL.PngImagePlugin import PngInfo
 
 from data.patches.grid import Box, whole
 from data.sources import SourceError, open_source
 from data.sources.png_length import PASSES
+from data.sources.source import TooLargeError
 from tests.slides import noise
 
 
@@ -252,3 +255,33 @@ def test_a_picture_whose_orientation_cannot_be_read_is_refused(tmp_path):
         SourceError, match=r"a\.png has EXIF data that cannot be read, so that its orientation is unknown"
     ):
         read(tmp_path / "a.png")
+
+
+def test_a_colour_picture_of_16_bits_is_refused_since_its_upper_bytes_may_be_empty(tmp_path):
+    (tmp_path / "a.png").write_bytes(imagecodecs.png_encode(noise(31, 17, 3).astype(np.uint16) * 16))
+    with pytest.raises(SourceError, match=r"a\.png has RGB;16B pixels of more than 8 bits; convert it to 8 bits"):
+        open_source(tmp_path / "a.png")
+
+
+def test_a_picture_that_moves_is_refused(tmp_path):
+    first, second = (Image.fromarray(noise(31, 17, 3, seed=seed)) for seed in (0, 1))
+    first.save(tmp_path / "a.png", save_all=True, append_images=[second])
+    with pytest.raises(SourceError, match=r"a\.png holds 2 frames"):
+        open_source(tmp_path / "a.png")
+
+
+def test_more_pixels_than_are_decoded_are_an_error_of_their_own(tmp_path):
+    content = bytearray(imagecodecs.png_encode(noise(8, 8, 3)))
+    content[16:24] = struct.pack(">II", 50_000, 50_000)
+    content[29:33] = struct.pack(">I", zlib.crc32(content[12:29]))
+    (tmp_path / "a.png").write_bytes(content)
+    with pytest.raises(TooLargeError, match=r"a\.png is too large to decode whole"):
+        open_source(tmp_path / "a.png")
+
+
+def test_any_error_of_the_decoder_names_the_file(tmp_path):
+    text = PngInfo()
+    text.add_text("a", "x" * 2_000_000, zip=True)
+    Image.fromarray(noise(8, 8, 3)).save(tmp_path / "a.png", pnginfo=text)
+    with pytest.raises(SourceError, match=r"a\.png cannot be read as an image .*MAX_TEXT_CHUNK"):
+        open_source(tmp_path / "a.png")
