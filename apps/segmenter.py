@@ -168,11 +168,20 @@ class Segmenter:
     def _refuse_large(self, case: "Case") -> None:
         """Raise TooLargeError for a picture that would take too much memory, before any pixel of it is decoded."""
         from data.sources import open_source
+        from data.sources.source import TooLargeError
 
         with open_source(case.image) as source:
             refuse_large_source(case.image, source, self.most_px)
         with self.reader.open_image(case) as image:
-            _refuse_shapes(case.image, [self.inference.scale.shape_of(image)], self.most_px)
+            shape, patch = self.inference.scale.shape_of(image), self.inference.patch_px
+        _refuse_shapes(case.image, [shape], self.most_px)
+        in_patches = [max(n, patch) for n in shape]  # what a picture thinner than a patch costs the network
+        if math.prod(in_patches) > max(self.most_px, patch ** len(shape)):
+            raise TooLargeError(
+                f"{case.image.name} of {' x '.join(map(str, shape))} pixels takes patches of "
+                f"{math.prod(in_patches) / MEGA:.3g} megapixels; at most {self.most_px / MEGA:g}, "
+                "see SERVE.MEGAPIXELS, are taken"
+            )
 
 
 def build_segmenter(cfg: CfgNode) -> Segmenter:

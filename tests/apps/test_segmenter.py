@@ -107,6 +107,14 @@ def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(weights, t
         segmenter_of(weights, "SERVE.MEGAPIXELS", "0.02")(tmp_path / "a.png")
 
 
+def test_a_picture_so_thin_that_its_patches_are_mostly_margin_is_refused(weights, tmp_path):
+    Image.fromarray(np.zeros((1, 30_000, 3), np.uint8)).save(tmp_path / "a.png")
+    with pytest.raises(
+        TooLargeError, match=r"a\.png of 1 x 15000 pixels takes patches of 1\.44 megapixels; at most 1,"
+    ):
+        segmenter_of(weights, "SERVE.MEGAPIXELS", "1")(tmp_path / "a.png")
+
+
 def test_tiles_larger_than_the_limit_are_refused(weights, tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", np.zeros((16, 16, 3), np.uint8), photometric="rgb", tile=(1024, 1024))
     with pytest.raises(TooLargeError, match=r"1\.05 megapixels"):
