@@ -13,12 +13,12 @@ from data.sources.recent import Recent
 from data.sources.source import Source, SourceError, naming
 from data.sources.spacing import read_spacing_um
 from data.sources.stream import BYTES, SIZES
+from data.sources.tiff_claims import refuse_claims
 
 SPATIAL, CHANNEL = "YX", "SC"
 RECENT_BYTES = 2**24  # decoded strips or tiles that a level keeps: about a row of them
 PLAIN_BYTES = 2**20  # longer strips of bare bytes are read in parts
 SEGMENT_BYTES = 2**30  # that a tile or strip may have decoded
-MOST_PAGES = 10_000
 HEADER_BYTES = 8
 COLOURS = {2, 6}  # RGB, and YCbCr, which decodes to it
 PHOTOMETRICS = {0, 1, 3} | COLOURS  # white is zero, black is zero, palette
@@ -37,9 +37,10 @@ class TiffSource(Source):
     def __init__(self, path: Path):
         self.path = path
         with naming(f"{path.name} is no readable TIFF"):
-            self._file = tifffile.TiffFile(path)
+            self._file = tifffile.TiffFile(path, _multifile=False)  # OME metadata could name any file
         try:
             with naming(f"{path.name} is no readable TIFF"):
+                refuse_claims(self._file, path)
                 self._levels = [_Level(path, *pages) for pages in _level_pages(self._file, path)]
                 self.spacing_um = read_spacing_um(self._file, self._levels[0].pages[0])
         except BaseException:
@@ -187,8 +188,6 @@ def _is_plain(page: tifffile.TiffPage) -> bool:
 
 def _level_pages(file: tifffile.TiffFile, path: Path) -> list[tuple[list[tifffile.TiffPage], int]]:
     """Pages and channel count of each level, from full resolution down."""
-    if len(file.pages) > MOST_PAGES:
-        raise SourceError(f"{path.name} has {len(file.pages)} pages; at most {MOST_PAGES} are read")
     if not len(file.pages) or not file.series:
         raise SourceError(f"{path.name} holds no image")
     series = max(file.series, key=lambda one: math.prod(_side_lengths(one)))
