@@ -1,5 +1,6 @@
 """Starts the web API: pictures in, overlays and masks out."""
 
+import logging
 import socket
 import sys
 from collections.abc import Sequence
@@ -22,12 +23,12 @@ def main(argv: Sequence[str]) -> int:
     from apps.api import build_app
     from apps.segmenter import build_segmenter
 
-    start_log()
+    logging.getLogger().removeHandler(start_log())  # no run folder will take what it keeps, which would only grow
     app = build_app(cfg, build_segmenter(cfg))
     with listen(cfg.SERVE.HOST, cfg.SERVE.PORT) as listening:
         host, port = listening.getsockname()[:2]
         print_result(f"serving on http://{host}:{port}, described at http://{host}:{port}/docs")
-        serve(app, listening)
+        serve(app, listening, cfg.SERVE.UPLOAD_SECONDS)
     return 0
 
 
@@ -39,11 +40,11 @@ def listen(host: str, port: int) -> socket.socket:
         raise OSError(error.errno, (error.strerror or "").split(" (")[0], f"{host}:{port}") from error
 
 
-def serve(app: "FastAPI", listening: socket.socket) -> None:
+def serve(app: "FastAPI", listening: socket.socket, seconds: float) -> None:
     """Answer on a socket until SIGINT or SIGTERM; what is in work then is finished."""
-    import uvicorn
+    from apps.api_server import build_server
 
-    uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, server_header=False)).run([listening])
+    build_server(app, seconds).run([listening])
 
 
 if __name__ == "__main__":

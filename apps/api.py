@@ -4,7 +4,9 @@ import asyncio
 import base64
 import json
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+import re
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
@@ -28,6 +30,9 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+CHARSET = re.compile(rb";\s*charset\s*=(?!\s*\"?utf-?8\b)", re.IGNORECASE)  # of a form, other than what all send
+KNOWN = {"query": ("form", "threshold"), "body": ("image",)}
+MOST_SHOWN = 100  # characters of a name that a client made up
 PRIVATE = ("config", "validation_ids")  # of a card: may name folders and patients
 PROBLEMS = {
     400: "The picture is damaged or does not fit the network.",
@@ -68,9 +73,12 @@ class Gate:
         """Handle one request."""
         if scope["type"] != "http" or scope["method"] != "POST":
             return await self.app(scope, receive, send)
-        length = dict(scope["headers"]).get(b"content-length", b"")
+        headers = dict(scope["headers"])
+        length = headers.get(b"content-length", b"")
         if length.isdigit() and int(length) > self.most_bytes:
             return await _refuse(413, scope, receive, send)
+        if CHARSET.search(headers.get(b"content-type", b"")):  # Python's decoders of some take minutes for a megabyte
+            return await _refuse(415, scope, receive, send, "The form states a charset; send it without.")
         state = scope["app"].state
         if state.in_work >= self.places:
             return await _refuse(429, scope, receive, send)
@@ -101,11 +109,11 @@ class Gate:
         return receive_limited
 
 
-async def _refuse(status: int, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+async def _refuse(status: int, scope: MutableMapping[str, Any], receive: Receive, send: Send, detail: str = "") -> None:
     from fastapi.responses import JSONResponse
 
     headers = {"Retry-After": "1"} if status == 429 else None
-    await JSONResponse({"detail": PROBLEMS[status]}, status, headers)(scope, receive, send)
+    await JSONResponse({"detail": detail or PROBLEMS[status]}, status, headers)(scope, receive, send)
 
 
 @dataclass(frozen=True)
@@ -190,6 +198,7 @@ def build_app(cfg: CfgNode, segmenter: Segmenter) -> "FastAPI":
     """The web API of loaded networks, with the limits of SERVE; raises ConfigError where its libraries are missing."""
     try:
         import python_multipart  # noqa: F401 (FastAPI reads forms with it)
+        import uvicorn  # noqa: F401 (serves it)
         from fastapi import FastAPI
     except ImportError as error:
         install = "pip install --requirement requirements-api.txt --constraint constraints.txt"
@@ -202,7 +211,14 @@ def build_app(cfg: CfgNode, segmenter: Segmenter) -> "FastAPI":
         worker.shutdown()
 
     about = "Segments pictures: " + ", ".join(segmenter.reader.classes)
-    app = FastAPI(title="Segmentation", description=about, lifespan=lifespan, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="Segmentation",
+        description=about,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
     app.state.in_work = 0
     _add_work(app, segmenter, worker)
     _add_facts(app, describe_model(segmenter, cfg.SERVE))
@@ -212,18 +228,40 @@ def build_app(cfg: CfgNode, segmenter: Segmenter) -> "FastAPI":
 
 
 def _add_work(app: "FastAPI", segmenter: Segmenter, worker: ThreadPoolExecutor) -> None:
-    from fastapi import File, Query, Response, UploadFile
+    from fastapi import File, Query, Request, Response, UploadFile
+    from fastapi.exceptions import RequestValidationError
+
+    @app.exception_handler(RequestValidationError)
+    async def explain(request: Request, error: RequestValidationError) -> Response:
+        """What is wrong with a request and where, without what was sent: that may be long, or no text at all."""
+        detail = [{name: each[name] for name in ("type", "loc", "msg")} for each in error.errors()]
+        return Response(json.dumps({"detail": detail}), 422, media_type="application/json")
 
     @app.post("/api/process_image", responses=_responses(), response_class=Response)
     async def process_image(
+        request: Request,
         image: Annotated[UploadFile, File(description="jpg, png, bmp, tif or DICOM")],
         form: Annotated[Literal["overlay", "mask", "json"], Query(description="what is sent back")] = "overlay",
         threshold: Annotated[float | None, Query(gt=0, le=1, description="in place of the tuned one")] = None,
     ) -> Response:
         """Overlay or mask of a picture as PNG at its own size, or a description of it as JSON."""
+        given = {"query": request.query_params, "body": await request.form()}
+        names = {place: [name for name, _ in pairs.multi_items()] for place, pairs in given.items()}
+        if unclear := [problem for place in names for problem in find_unclear(place, names[place])]:
+            raise RequestValidationError(unclear)
         work = partial(answer, segmenter, await image.read(), form, threshold)
         found = await asyncio.get_running_loop().run_in_executor(worker, work)
         return Response(found.content, media_type=found.media_type)
+
+
+def find_unclear(place: str, names: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """A problem for each name that is unknown or given twice, which would be passed over in silence."""
+    for name, count in Counter(names).items():
+        if name not in KNOWN[place]:
+            message = f"Not known; choose from {', '.join(KNOWN[place])}"
+            yield {"type": "extra_forbidden", "loc": (place, name[:MOST_SHOWN]), "msg": message}
+        elif count > 1:
+            yield {"type": "repeated", "loc": (place, name), "msg": f"Given {count} times; give it once"}
 
 
 def _add_facts(app: "FastAPI", facts: dict[str, Any]) -> None:

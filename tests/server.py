@@ -4,9 +4,8 @@ import threading
 import time
 from contextlib import contextmanager
 
-import uvicorn
-
 from apps.api import build_app
+from apps.api_server import build_server
 from apps.segmenter import build_segmenter
 from config import load_cfg
 from serve_net import listen
@@ -19,7 +18,7 @@ def running(weights, *options, change=None):
     segmenter = build_segmenter(cfg)
     app = build_app(cfg, change(segmenter) if change else segmenter)
     with listen("127.0.0.1", 0) as listening:
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None))
+        server = build_server(app, cfg.SERVE.UPLOAD_SECONDS)
         thread = threading.Thread(target=server.run, args=([listening],))
         thread.start()
         while not server.started:
