@@ -9,8 +9,9 @@ import json
 import re
 import subprocess
 import sys
+import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -46,15 +47,23 @@ def main(argv: Sequence[str]) -> int:
 def serving(weights: Path, *options: str) -> Iterator[tuple[str, subprocess.Popen]]:
     """The address of serve_net.py in a process of its own, and the process."""
     words = ["serve_net.py", "TEST.MODEL_WEIGHTS_FOLDER", str(weights), "SERVE.PORT", "0", *options]
-    with subprocess.Popen([sys.executable, *words], cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [sys.executable, *words], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
         try:
             found = next(filter(None, (re.search(r"http://[\d.]+:\d+", line) for line in process.stdout)), None)
             if found is None:
                 raise RuntimeError("serve_net.py did not start")
+            rest = threading.Thread(
+                target=deque, args=(process.stdout, 0), daemon=True
+            )  # or its log would fill the pipe
+            rest.start()
             yield found[0], process
+            process.terminate()
+            rest.join()
         finally:
             process.terminate()
-            process.communicate()
+            process.wait()
 
 
 def measure(address: str, pid: int, pictures: Sequence[bytes], clients: int, seconds: float) -> dict:

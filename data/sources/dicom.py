@@ -59,6 +59,8 @@ class DicomSource(Source):
             self.channels = 3 if photometric in COLOURS else 1
             sizes_mm = [float(each) for each in header.get("PixelSpacing") or ()]
             self.spacing_um = (1000 * sizes_mm[0], 1000 * sizes_mm[1]) if min(sizes_mm, default=0) > 0 else None
+        if min(self.shape) < 1:
+            raise SourceError(f"{path.name} has {self.shape[0]} rows and {self.shape[1]} columns: it holds no picture")
         if frames > 1:
             raise SourceError(f"{path.name} holds {frames} frames; save the one that is meant as a file of its own")
         if photometric not in (*COLOURS, *GREYS):

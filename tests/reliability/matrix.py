@@ -3,7 +3,9 @@
 A row holds `case`, its name; `make`, a function of `inputs`, or that with what it is called with besides the room;
 `run`, steps that each begin in a new room; `code`, the exit code; `words`, all of which must be said. A function of
 `inputs` may return a check: a function of the room that names what is wrong after a step, or gives "".
-`run` may instead be a function of `faults`, which gives what was seen itself; `slow` leaves a row to `make test`.
+`run` may instead be a function of `faults`, which gives what was seen itself; it is called with the folder and what
+`make`, if there is one, gives without a room. `code` may then be the status of an answer of the web API.
+`slow` leaves a row to `make test`.
 """
 
 import importlib
@@ -20,6 +22,7 @@ from tests.reliability.room import GOOD, ODD, Room, furnish, products
 from tests.reliability.steps import STEPS, Seen
 
 ROWS = Path(__file__).parent / "matrix"
+LEAST_STATUS = 200
 Check = Callable[[Room], str]
 
 
@@ -39,7 +42,7 @@ class Case:
     @property
     def expected(self) -> str:
         """What must be seen."""
-        return " ".join([f"exit {self.code}", *map(repr, self.words)])
+        return " ".join([ended(self.code), *map(repr, self.words)])
 
 
 @dataclass(frozen=True)
@@ -76,13 +79,19 @@ def _cases(group: str, row: dict) -> Iterator[Case]:
 def examine(case: Case, folder: Path) -> Outcome:
     """Run a case in a new folder."""
     if case.run not in STEPS:  # a fault: it has its own room, and its own idea of what is right
-        seen = _named("faults", case.run)(folder)
+        made = [_named("inputs", case.make)(*case.given)] if case.make else []
+        seen = _named("faults", case.run)(folder, *made)
         return Outcome(case, _line(case, seen), _difference(case, seen))
     room = furnish(folder)
     check: Check | None = _named("inputs", case.make)(room, *case.given) if case.make else None
     seen = STEPS[case.run](room)
     wrong = _difference(case, seen) or _harm(case, room) or (check(room) if check else "")
     return Outcome(case, _line(case, seen), wrong)
+
+
+def ended(code: int) -> str:
+    """An exit code, or the status of an answer of the web API, which is larger than any of those."""
+    return f"status {code}" if code >= LEAST_STATUS else f"exit {code}"
 
 
 def _named(package: str, name: str) -> Callable:
@@ -94,13 +103,13 @@ def _line(case: Case, seen: Seen) -> str:
     """Exit code and the line that says most of what is expected."""
     lines = seen.text.splitlines() or [""]
     told = max(lines, key=lambda line: sum(word in line for word in case.words)) if case.words else ""
-    return f"exit {seen.code} {told}".strip()
+    return f"{ended(seen.code)} {told}".strip()
 
 
 def _difference(case: Case, seen: Seen) -> str:
     missing = [word for word in case.words if word not in seen.text]
     if seen.code != case.code:
-        return f"exit {seen.code} in place of {case.code}: {seen.text[-600:]}"
+        return f"{ended(seen.code)} in place of {case.code}: {seen.text[-600:]}"
     return f"never says {missing}: {seen.text[-600:]}" if missing else ""
 
 
