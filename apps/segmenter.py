@@ -10,12 +10,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
-import yaml
 from yacs.config import CfgNode
 
 from config import read_cfg
 from config.check import check_cfg, get
 from config.load import all_keys, flatten
+from config.yaml_text import load_yaml
 
 if TYPE_CHECKING:
     from data.cases import Case
@@ -207,9 +207,10 @@ def as_trained(cfg: CfgNode, card: "ModelCard") -> CfgNode:
     """The config with what the run that made the weights said of prediction, where this one has the default."""
     defaults = dict(all_keys(read_cfg()[0]))
     keys = [key for key in defaults if key in AS_TRAINED or key.startswith(TISSUE)]
-    stated = dict(flatten(yaml.safe_load(card.config) or {}))
+    stated = _stated(card)
     words = [word for key in keys if key in stated for word in (key, str(stated[key]))]
-    trained, _ = read_cfg(options=words)
+    trained, mistakes = read_cfg(options=words)
+    check_cfg(trained, (), mistakes)
     cfg = cfg.clone()
     cfg.defrost()
     for key in keys:
@@ -218,6 +219,17 @@ def as_trained(cfg: CfgNode, card: "ModelCard") -> CfgNode:
             cfg[group][name] = get(trained, key)
     cfg.freeze()
     return cfg
+
+
+def _stated(card: "ModelCard") -> dict[str, object]:
+    """The options of the run that made the weights; raises ValueError where their card is damaged."""
+    try:
+        content = load_yaml(card.config) or {}
+    except ValueError as error:
+        raise ValueError(f"the config in the card of the weights cannot be read: {error}") from error
+    if not isinstance(content, dict):
+        raise ValueError("the config in the card of the weights holds no KEY: VALUE lines")
+    return dict(flatten(content))
 
 
 def load_app_cfg(model: Path, threshold: float, config_file: str = "", options: Sequence[str] = ()) -> CfgNode:

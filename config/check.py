@@ -153,6 +153,11 @@ FRACTIONS = [
 LABEL_FILES = ["DATASETS.LABELS_COCO", "DATASETS.LABELS_FOLDER"]  # take the place of DATASETS.LABELS_CSV
 LABEL_MEANINGS = ["background", "ignore", "drop"]  # what a name in a label file may stand for besides a class
 LARGEST_STEPS = {2: 1 / 6, 3: 3 / 44}  # of a diffusion, by axes: 1 over the sum of 1 / distance^2 of all neighbours
+UP_TO = {  # of whole numbers from 0; numpy's seeds have 32 bits, also with the number of a fold added
+    "SEED": 2**31 - 1,
+    "SERVE.PORT": 2**16 - 1,
+    "TILES.TISSUE_SATURATION": 255,
+}
 MOST_CLASSES = 254  # a class index is a byte; 0 is background, 255 is ignored
 
 
@@ -219,8 +224,11 @@ def _values(cfg: CfgNode) -> Iterator[str]:
         yield from (f"{key} is {get(cfg, key)}; it must be {wanted}" for key in keys if get(cfg, key) < least)
     yield from (f"{key} is {get(cfg, key)}; it must be above 0" for key in POSITIVE if not get(cfg, key) > 0)
     yield from (f"{key} is {get(cfg, key)}; it must lie in 0 to 1" for key in FRACTIONS if not 0 <= get(cfg, key) <= 1)
-    if not 0 <= cfg.SERVE.PORT < 2**16:
-        yield f"SERVE.PORT is {cfg.SERVE.PORT}; it must lie in 0 to 65535"
+    yield from (
+        f"{key} is {get(cfg, key)}; it must lie in 0 to {most}"
+        for key, most in UP_TO.items()
+        if not 0 <= get(cfg, key) <= most
+    )
     if cfg.SOLVER.N_FOLDS < 2:
         yield f"SOLVER.N_FOLDS is {cfg.SOLVER.N_FOLDS}; it must be at least 2"
 
@@ -239,14 +247,14 @@ def _sizes(cfg: CfgNode) -> Iterator[str]:
 
 def _labels(cfg: CfgNode) -> Iterator[str]:
     data = cfg.DATASETS
-    if not data.CLASSES or len(set(data.CLASSES)) < len(data.CLASSES) or len(data.CLASSES) > MOST_CLASSES:
+    if not all(isinstance(name, str) for name in data.CLASSES):
+        yield f"DATASETS.CLASSES is {data.CLASSES}; names must be texts"
+    elif not data.CLASSES or len(set(data.CLASSES)) < len(data.CLASSES) or len(data.CLASSES) > MOST_CLASSES:
         yield f"DATASETS.CLASSES is {data.CLASSES}; it must name 1 to {MOST_CLASSES} different classes"
     if data.MASK_VALUES and len(data.MASK_VALUES) != len(data.CLASSES):
         yield f"DATASETS.MASK_VALUES has {len(data.MASK_VALUES)} lists for {len(data.CLASSES)} classes"
     if not all(isinstance(each, list) and all(v in range(256) for v in each) for each in data.MASK_VALUES):
         yield f"DATASETS.MASK_VALUES is {data.MASK_VALUES}; it must be lists of values 0 to 255, such as [[10, 20]]"
-    if not all(isinstance(name, str) for name in data.CLASSES):
-        yield f"DATASETS.CLASSES is {data.CLASSES}; names must be texts"
     if data.MASK_THRESHOLD and (data.MASK_VALUES or len(data.CLASSES) > 1):
         yield "DATASETS.MASK_THRESHOLD makes one class of a mask; leave MASK_VALUES empty and name one class"
     if data.MASK_THRESHOLD not in range(256):
@@ -261,7 +269,7 @@ def _label_names(cfg: CfgNode) -> Iterator[str]:
         yield f"DATASETS.LABEL_NAMES is {pairs}; it must be pairs of texts, such as [['GS', 'glomerulus']]"
         return
     meanings = [*data.CLASSES, *LABEL_MEANINGS]
-    strange = sorted({meaning for _, meaning in pairs} - set(meanings))
+    strange = sorted({meaning for _, meaning in pairs if meaning not in meanings})
     if strange:
         yield f"DATASETS.LABEL_NAMES has {strange}; choose of {meanings}"
     names = [name for name, _ in pairs]
@@ -277,15 +285,21 @@ def _lists(cfg: CfgNode) -> Iterator[str]:
         yield f"DATASETS.IMAGES is {data.IMAGES!r}; it must hold {{name}}"
     elif data.LAYOUT == "pairs" and data.MASKS and _places(data.MASKS) != _places(data.IMAGES):
         yield f"DATASETS.MASKS is {data.MASKS!r}; it must hold the {{group}} and {{name}} of DATASETS.IMAGES"
-    for key in ("MEAN", "STD"):
-        if cfg.INPUT[key] and len(cfg.INPUT[key]) != cfg.MODEL.IN_CHANNELS:
-            yield f"INPUT.{key} has {len(cfg.INPUT[key])} values for {cfg.MODEL.IN_CHANNELS} channels"
-        elif not all(isinstance(value, (int, float)) and (value > 0 or key == "MEAN") for value in cfg.INPUT[key]):
-            yield f"INPUT.{key} is {cfg.INPUT[key]}; it must be numbers from 0 to 1, such as [0.7, 0.5, 0.6]"
+    yield from _normalisation(cfg)
     yield from _fold_groups(data.FOLD_GROUPS)
     scales = cfg.TEST.TTA_SCALES
     if not scales or not all(isinstance(each, (int, float)) and 0.25 <= each <= 4 for each in scales):
         yield f"TEST.TTA_SCALES is {scales}; it must be factors from 0.25 to 4, such as [1.0, 0.8, 1.25]"
+
+
+def _normalisation(cfg: CfgNode) -> Iterator[str]:
+    for key in ("MEAN", "STD"):
+        if cfg.INPUT[key] and len(cfg.INPUT[key]) != cfg.MODEL.IN_CHANNELS:
+            yield f"INPUT.{key} has {len(cfg.INPUT[key])} values for {cfg.MODEL.IN_CHANNELS} channels"
+        elif not all(isinstance(value, (int, float)) and 0 <= value <= 1 for value in cfg.INPUT[key]):
+            yield f"INPUT.{key} is {cfg.INPUT[key]}; it must be numbers from 0 to 1, such as [0.7, 0.5, 0.6]"
+    if 0 in cfg.INPUT.STD:
+        yield f"INPUT.STD is {cfg.INPUT.STD}; pixels are divided by it, so that none may be 0"
 
 
 def _training(cfg: CfgNode) -> Iterator[str]:
@@ -304,15 +318,18 @@ def _training(cfg: CfgNode) -> Iterator[str]:
     if cfg.INPUT.FROM == "crops" and cfg.MODEL.AXES == 2 and cfg.SOLVER.CACHE != "none":
         yield f"SOLVER.CACHE is {cfg.SOLVER.CACHE!r}, but INPUT.FROM 'crops' reads other pixels each time; set 'none'"
     folds = len(data.FOLD_GROUPS) or cfg.SOLVER.N_FOLDS
-    if not data.FOLDS_CSV and not all(fold in range(folds) for fold in cfg.SOLVER.FOLDS):
-        yield f"SOLVER.FOLDS is {cfg.SOLVER.FOLDS}; folds run from 0 to {folds - 1}"
+    chosen = cfg.SOLVER.FOLDS
+    if not all(type(fold) is int for fold in chosen) or len(set(chosen)) < len(chosen):
+        yield f"SOLVER.FOLDS is {chosen}; it must be whole numbers, each once, such as [0, 2]"
+    elif not data.FOLDS_CSV and not all(fold in range(folds) for fold in chosen):
+        yield f"SOLVER.FOLDS is {chosen}; folds run from 0 to {folds - 1}"
 
 
 def _pseudo_labels(cfg: CfgNode) -> Iterator[str]:
     solver = cfg.SOLVER
     if cfg.DATASETS.UNLABELLED_FOLDER and cfg.MODEL.AXES != 2:
         yield f"DATASETS.UNLABELLED_FOLDER is set; pseudo-labels are for MODEL.AXES 2, not {cfg.MODEL.AXES}"
-    named = [part[0] for part in solver.LOSS_PARTS if isinstance(part, list)] or [solver.LOSS_FUNCTION_NAME]
+    named = [part[0] for part in solver.LOSS_PARTS if isinstance(part, list) and part] or [solver.LOSS_FUNCTION_NAME]
     hard = [name for name in named if name not in SOFT_LOSSES]
     if cfg.DATASETS.PSEUDO_LABELS and solver.PSEUDO == "soft" and hard:
         yield f"SOLVER.PSEUDO is 'soft', which {hard} cannot learn from; choose from {SOFT_LOSSES}, or set 'hard'"

@@ -9,12 +9,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import yaml
 from yacs.config import CfgNode
 
 from config.augmentation import AUGMENTATION_SETS
 from config.defaults import _C
+from config.yaml_text import MOST_CHARACTERS, load_yaml
 
+LARGEST = 2**63  # whole numbers beyond it fit into no array
+MOST_SHOWN = 200  # characters of a value in a message
 Entry = tuple[str, object, str]  # dotted key, value and where it was given
 
 
@@ -102,9 +104,10 @@ def _read_file(name: str, mistakes: list[str]) -> Iterator[Entry]:
         return
     path = Path(name)
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        mistakes.append(f"--config-file {name} cannot be read: {' '.join(str(error).split())}")
+        with path.open(encoding="utf-8") as file:
+            content = load_yaml(file.read(MOST_CHARACTERS + 1)) or {}
+    except (OSError, ValueError) as error:
+        mistakes.append(f"--config-file {name} cannot be read: {error}")
         return
     if not isinstance(content, dict):
         mistakes.append(f"--config-file {name} must hold KEY: VALUE lines")
@@ -132,7 +135,7 @@ def _read_options(options: Sequence[str], mistakes: list[str]) -> Iterator[Entry
 def _literal(text: str) -> object:
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):  # the last ones of what is nested deeply
         return text
 
 
@@ -142,13 +145,13 @@ def _set(cfg: CfgNode, key: str, value: object, origin: str, mistakes: list[str]
         mistakes.append(f"{origin}: {key} is a group of options; set one of them, such as {key}.X")
         return
     if key not in known:
-        near = difflib.get_close_matches(str(key).upper(), known, n=1, cutoff=0.0)
-        mistakes.append(f"{origin}: there is no option {key}; did you mean {near[0]}?")
+        near = difflib.get_close_matches(str(key)[:MOST_SHOWN].upper(), known, n=1, cutoff=0.0)
+        mistakes.append(f"{origin}: there is no option {key[:MOST_SHOWN]}; did you mean {near[0]}?")
         return
     try:
         fitting = _fit(value, known[key])
     except ValueError as error:
-        mistakes.append(f"{origin}: {key} is {value!r}; it must be {error}")
+        mistakes.append(f"{origin}: {key} is {shown(value)}; it must be {error}")
         return
     *parents, name = key.split(".")
     node = cfg
@@ -157,19 +160,28 @@ def _set(cfg: CfgNode, key: str, value: object, origin: str, mistakes: list[str]
     node[name] = fitting
 
 
+def shown(value: object) -> str:
+    """A value in a message, of which a long one is cut."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # a number of thousands of digits; lists that lie too deep in each other
+        return f"too much to show, a {type(value).__name__}"
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."
+
+
 def _fit(value: Any, default: Any) -> Any:
     """`value` in the type of the default; raises ValueError that says which type that is."""
     if isinstance(default, bool):
         return _check(value, isinstance(value, bool), "True or False")
     if isinstance(default, int):
-        return _check(value, isinstance(value, int) and not isinstance(value, bool), "a whole number")
+        return _check(value, type(value) is int and abs(value) < LARGEST, "a whole number")
     if isinstance(default, float):
         return _as_float(value)
     if isinstance(default, list):
         return list(_check(value, isinstance(value, (list, tuple)), "a list, such as [1, 2]"))
     if value is None or isinstance(value, (int, float)):
         return str(value)
-    return _check(value, isinstance(value, str), "a text")
+    return _check(value, isinstance(value, str) and "\0" not in value, "a text without NUL")
 
 
 def _check(value: Any, good: bool, wanted: str) -> Any:
@@ -181,6 +193,6 @@ def _check(value: Any, good: bool, wanted: str) -> Any:
 def _as_float(value: Any) -> float:
     try:
         number = math.nan if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     return _check(number, math.isfinite(number), "a number")

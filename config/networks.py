@@ -78,7 +78,11 @@ def _are_strides(strides: list, count: int, axes: int) -> bool:
 
 def _loss(cfg: CfgNode) -> Iterator[str]:
     parts = cfg.SOLVER.LOSS_PARTS
-    names = [part[0] for part in parts if isinstance(part, list) and part] if parts else [cfg.SOLVER.LOSS_FUNCTION_NAME]
+    names = (
+        [part[0] for part in parts if isinstance(part, list) and part and isinstance(part[0], str)]
+        if parts
+        else [cfg.SOLVER.LOSS_FUNCTION_NAME]
+    )
     if cfg.SOLVER.POS_WEIGHT != 1 and not set(names) & set(WEIGHTED):
         yield f"SOLVER.POS_WEIGHT is {cfg.SOLVER.POS_WEIGHT}; it has an effect in {WEIGHTED}, not in {names}"
     if "dice_ce" in names and cfg.MODEL.ACTIVATION != "softmax" and len(cfg.DATASETS.CLASSES) > 1:

@@ -1,6 +1,7 @@
 """Mistakes in the options of volumes."""
 
 import math
+import sys
 from collections.abc import Iterator
 
 from yacs.config import CfgNode
@@ -36,4 +37,4 @@ def _scales(options: CfgNode) -> Iterator[str]:
 
 
 def _are_numbers(values: list) -> bool:
-    return all(type(value) in (int, float) and math.isfinite(value) for value in values)
+    return all(type(value) in (int, float) and abs(value) <= sys.float_info.max for value in values)
