@@ -8,6 +8,7 @@ from typing import Any
 
 from yacs.config import CfgNode
 
+from model.card_rules import card_mistakes
 from model.network_options import NetworkOptions, build_network_options
 from utils.diffusion import build_diffusion
 
@@ -128,15 +129,22 @@ def encode_card(card: ModelCard) -> dict[str, str]:
 
 
 def decode_card(metadata: Mapping[str, str], path: Path) -> ModelCard:
-    """The card in the metadata of the file `path`; raises ValueError naming the file where there is none of ours."""
+    """The card in the metadata of the file `path`; raises ValueError naming the file where there is no true one."""
     try:
         values = {**metadata, **json.loads(metadata.get(ENTRY, "{}"))}
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise ValueError(f"{path} is no readable weights file: {error}") from error
     if values.get("format") != FORMAT:
         raise ValueError(f"{path} has format {values.get('format')!r}; this program reads {FORMAT!r}")
     known = {each.name for each in fields(ModelCard)}
-    return ModelCard(**{name: _field(name, value) for name, value in values.items() if name in known})
+    try:
+        card = ModelCard(**{name: _field(name, value) for name, value in values.items() if name in known})
+    except TypeError as error:
+        raise ValueError(f"{path} has a damaged card: {error}") from error
+    mistakes = list(card_mistakes(card))
+    if mistakes:
+        raise ValueError(f"{path} has a damaged card: {'; '.join(mistakes)}")
+    return card
 
 
 def _field(name: str, value: Any) -> Any:

@@ -5,7 +5,6 @@ All give logits.
 
 import difflib
 import os
-import pickle
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,8 +14,6 @@ from pathlib import Path
 import segmentation_models_pytorch as smp
 import timm
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from yacs.config import CfgNode
 
@@ -24,6 +21,7 @@ from model.brain_unet import BrainUnet
 from model.encoder_weights import fit_tensor, fold_layer_scale, is_dispensable, left_over
 from model.exclusive import make_exclusive
 from model.network_options import NetworkOptions, build_network_options
+from model.tensor_file import load_tensors, refuse_no_numbers, refuse_odd_tensors
 from model.unext import UneXt
 from model.volume_networks import VOLUME_NETWORKS, build_volume_network
 
@@ -119,8 +117,28 @@ def check_network(model: nn.Module, in_channels: int, sizes: Sequence[tuple[int,
 def load_state(model: nn.Module, state_dict: dict[str, Tensor], source_name: str) -> None:
     """Load a whole network's parameters, whatever wrapper prefixes (`module.`, `model.`) their names carry.
 
-    Raises ValueError naming `source_name` where a key is missing, unexpected or of another shape.
+    Raises ValueError naming `source_name` where a key is missing, unexpected, of another shape or without numbers.
     """
+    state = _fitting_state(model, state_dict, source_name)
+    refuse_no_numbers(state, source_name)
+    model.load_state_dict(state)
+
+
+def check_on_paper(make: Callable[[], nn.Module], state_dict: dict[str, Tensor], source_name: str) -> None:
+    """Raise ValueError as `load_state` does, of the network that `make` makes, before it takes memory.
+
+    The file that says how to make it may claim a larger one than there is room for. The few networks that reckon with
+    tensors while they are made are not compared.
+    """
+    try:
+        with torch.device("meta"):
+            model = make()
+    except RuntimeError:
+        return
+    _fitting_state(model, state_dict, source_name)
+
+
+def _fitting_state(model: nn.Module, state_dict: dict[str, Tensor], source_name: str) -> dict[str, Tensor]:
     own = model.state_dict(keep_vars=True)
     state = {_strip_unknown_prefixes(key, own): value for key, value in state_dict.items()}
     state = {key: value for key, value in state.items() if key in own or key not in UNUSED_KEYS}
@@ -133,7 +151,7 @@ def load_state(model: nn.Module, state_dict: dict[str, Tensor], source_name: str
         found = "; ".join(f"{len(keys)} {what} ({_first(keys)})" for what, keys in counts.items() if keys)
         hint = "" if missing or unexpected else _class_count_hint(reshaped, state, own)
         raise ValueError(f"{source_name} does not fit the network: {found}{hint}")
-    model.load_state_dict(state)
+    return state
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -143,12 +161,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     """
     _check_weight_file(path)
     try:
-        content = (
-            load_file(path)
-            if path.suffix == ".safetensors"
-            else torch.load(path, map_location="cpu", weights_only=True)
-        )
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError) as error:
+        content = load_tensors(path)
+    except Exception as error:  # what a damaged pickle raises shares no base
         # torch's own words are left out: they advise to run what the file holds
         raise ValueError(f"{path} is no file of plain tensors, or damaged; save model.state_dict()") from error
     for wrapper in ("state_dict", "model"):
@@ -157,6 +171,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     tensors = {k: v for k, v in content.items() if isinstance(v, Tensor)} if isinstance(content, dict) else {}
     if not tensors:
         raise ValueError(f"{path} holds no state dict (tensors by name); save model.state_dict()")
+    refuse_odd_tensors(tensors, path)
     return tensors
 
 
@@ -186,6 +201,7 @@ def load_encoder_weights(encoder: nn.Module, path: Path, in_channels: int) -> No
     if reason:
         wanted = "MODEL.ENCODER_WEIGHTS must be a file of the encoder that MODEL.ENCODER_NAME names"
         raise ValueError(f"{path} {reason}; {wanted}")
+    refuse_no_numbers({key: value for key, value in matched.items() if value is not None}, str(path))
     with torch.no_grad():
         for key, value in matched.items():
             if value is not None:

@@ -1,10 +1,11 @@
 """ONNX files as functions of raw patches, on ONNX Runtime or OpenVINO; no torch is needed."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from model.card import ENTRY, decode_card
+from model.card import ENTRY, ModelCard, decode_card
 from model.onnx_file import refuse_external_data
 from utils.threads import core_count, networks_at_once
 
@@ -31,6 +32,8 @@ class OnnxNetwork:
         except Exception as error:  # its errors share no other base
             raise ValueError(f"{path} is no readable ONNX file: {_in_one_line(error)}") from error
         self.card = decode_card(self._session.get_modelmeta().custom_metadata_map, path)
+        ends = self._session.get_inputs(), self._session.get_outputs()
+        _check_ends(path, self.card, *({each.name: list(each.shape or ()) for each in side} for side in ends))
 
     def __call__(self, patches: np.ndarray) -> np.ndarray:
         """Probabilities of raw patches."""
@@ -59,6 +62,8 @@ class OpenVinoNetwork:
             raise ValueError(f"{path} is no readable ONNX file: {_in_one_line(error)}") from error
         place = ["framework", ENTRY]  # where OpenVINO keeps an ONNX file's metadata
         self.card = decode_card({ENTRY: model.get_rt_info(place).value} if model.has_rt_info(place) else {}, path)
+        ends = model.inputs, model.outputs
+        _check_ends(path, self.card, *({each.any_name: _sides(each.partial_shape) for each in side} for side in ends))
         settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": core_count()}
         settings["CPU_RUNTIME_CACHE_CAPACITY"] = 0  # else memory grows by megabytes with every size of patch
         self._compiled = core.compile_model(model, "CPU", settings)
@@ -66,6 +71,23 @@ class OpenVinoNetwork:
     def __call__(self, patches: np.ndarray) -> np.ndarray:
         """Probabilities of raw patches."""
         return self._compiled({INPUT: _as_traced(patches)})[OUTPUT]
+
+
+def _check_ends(path: Path, card: ModelCard, inputs: dict[str, list], outputs: dict[str, list]) -> None:
+    """Raise ValueError for a file that does not map an image of the card's channels to probabilities of its classes."""
+    wanted = [(inputs, INPUT, card.in_channels), (outputs, OUTPUT, len(card.classes))]
+    for found, name, count in wanted:
+        shape = found.get(name, [])
+        if len(found) != 1 or len(shape) != card.network.axes + 2 or (isinstance(shape[1], int) and shape[1] != count):
+            what = ", ".join(f"{own} {shape}" for own, shape in found.items())
+            raise ValueError(
+                f"{path} has {what}; it must have one {name} of {card.network.axes} axes and {count} channels"
+            )
+
+
+def _sides(shape: Any) -> list[int | str]:
+    """The sides that OpenVINO says, a text for one that is free."""
+    return ["free" if side.is_dynamic else side.get_length() for side in shape] if shape.rank.is_static else []
 
 
 def _as_traced(patches: np.ndarray) -> np.ndarray:

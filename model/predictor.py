@@ -4,6 +4,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ SUFFIXES = {
     "openvino": ONNX_SUFFIXES,
 }  # by TEST.ENGINE
 
+SLACK = 1e-3  # a probability of low precision may lie so far off
 SIZES = ("min_object_px", "max_hole_px")
 # (N, C, *) uint8, or float32 of the same scale, contiguous -> (N, K, *) float32 in [0, 1]
 Network = Callable[[np.ndarray], np.ndarray]
@@ -81,6 +83,18 @@ class Member:
 
     network: Network
     card: ModelCard
+    name: str = "the network"  # of its file
+
+    def __call__(self, patches: np.ndarray) -> np.ndarray:
+        """Probabilities of patches; raises ValueError where the network gives something else."""
+        found = self.network(patches)
+        wanted = (len(patches), len(self.card.classes), *patches.shape[2:])
+        if found.shape != wanted:
+            raise ValueError(f"{self.name} gives {found.shape} for {patches.shape}; its card says {wanted}")
+        low, high = float(found.min()), float(found.max())
+        if not -SLACK <= low <= high <= 1 + SLACK:  # nor with NaN, which compares as false
+            raise ValueError(f"{self.name} gives values from {low:g} to {high:g}, which are no probabilities")
+        return found
 
 
 class Predictor:
@@ -123,7 +137,7 @@ def build_predictor(cfg: CfgNode, members: Sequence[Member]) -> Predictor:
 
 
 def _look(member: Member, view: View, patches: np.ndarray) -> np.ndarray:
-    return view.undo(member.network(np.ascontiguousarray(view.apply(patches))))
+    return view.undo(member(np.ascontiguousarray(view.apply(patches))))
 
 
 def load_members(cfg: CfgNode, folder: Path) -> list[Member]:
@@ -165,24 +179,32 @@ def load_member(cfg: CfgNode, path: Path) -> Member:
 
         runtime = OpenVinoNetwork if cfg.TEST.ENGINE == "openvino" else OnnxNetwork
         network = runtime(path)
-        return Member(network, network.card)
+        return Member(network, network.card, path.name)
     from model.torch_network import TorchNetwork, choose_engine
 
     module, card = load_module(cfg, path)
-    return Member(TorchNetwork(module, card, choose_engine(cfg.TEST.ENGINE)), card)
+    return Member(TorchNetwork(module, card, choose_engine(cfg.TEST.ENGINE)), card, path.name)
 
 
 def load_module(cfg: CfgNode, path: Path) -> "tuple[nn.Module, ModelCard]":
     """The torch network of a weights file, which gives logits, with its card."""
     from model.checkpoints import load_checkpoint
-    from model.custom_models import build_network, load_state, read_weights
+    from model.custom_models import build_network, check_on_paper, load_state, read_weights
 
     if path.suffix == ".safetensors":
         state, card = load_checkpoint(path)
     else:
         state, card = read_weights(path), _card_of_config(cfg, path)
-    channels, classes = card.in_channels, len(card.classes)
-    module = build_network(card.architecture, card.encoder_name, None, channels, classes, card.network)
+    build = partial(build_network, card.architecture, card.encoder_name, None)
+
+    def make() -> "nn.Module":
+        try:
+            return build(card.in_channels, len(card.classes), card.network)
+        except ValueError as error:
+            raise ValueError(f"{path.name} has a card of no network: {error}") from error
+
+    check_on_paper(make, state, path.name)
+    module = make()
     load_state(module, state, path.name)
     return module, card
 

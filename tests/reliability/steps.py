@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import test_net
 import tiles_creator
+from tests.reliability import steps_weights
 from tests.reliability.room import Room
 
 
@@ -43,7 +44,11 @@ def predict(room: Room) -> Seen:
     return call(test_net.main, room, options)
 
 
-STEPS: dict[str, Callable[[Room], Seen]] = {"tile": tile, "predict": predict}
+STEPS: dict[str, Callable[[Room], Seen]] = {
+    "tile": tile,
+    "predict": predict,
+    **{step.__name__: step for step in (steps_weights.export, steps_weights.segment, steps_weights.predict_torch)},
+}
 
 
 def call(main: Callable[[list[str]], int], room: Room, options: dict[str, object]) -> Seen:
