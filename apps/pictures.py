@@ -85,15 +85,14 @@ def write_outputs(outputs: Outputs, found: "Segmentation", threshold: float | No
 
 def write_picture(path: Path, pixels: np.ndarray) -> None:
     """Write pixels (rows, columns, 3) uint8 in the format of the ending."""
-    from PIL import Image
-
     from data.patches.tiles import save_image
+    from utils.pictures import save_picture
 
     if path.suffix.lower() == ".png":
         save_image(path, pixels)
     else:
         options = {"quality": JPEG_QUALITY} if path.suffix.lower() in (".jpg", ".jpeg") else {}
-        Image.fromarray(pixels).save(path, **options)
+        save_picture(path, pixels, **options)
 
 
 def same_place(one: Path, other: Path) -> bool:

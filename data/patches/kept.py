@@ -5,12 +5,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image
 
 from data.patches.grid import Box, scale_box
 from data.patches.otsu import BLACK, BLURRED, INK, SMALL
 from data.patches.tissue import TissueMap
 from utils.atomic import atomic_path
+from utils.pictures import save_picture
 from utils.plots import draw_outlines
 
 REASONS = {
@@ -33,7 +33,7 @@ def write_kept(path: Path, tissue: TissueMap | None, boxes: Iterable[Box], shape
         path.unlink(missing_ok=True)
         return
     with atomic_path(path) as draft:
-        Image.fromarray(draw_kept(tissue, boxes, shape)).save(draft, format="JPEG", quality=88)
+        save_picture(draft, draw_kept(tissue, boxes, shape), quality=88)
 
 
 def draw_kept(tissue: TissueMap, boxes: Iterable[Box], shape: tuple[int, ...]) -> np.ndarray:

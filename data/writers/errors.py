@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from data.sources.labels import IGNORE
 from utils.atomic import atomic_path
 from utils.colour_key import add_colour_key
 from utils.colours import class_palette
+from utils.pictures import save_picture
 
 OPACITY = 0.5  # of the colours
 KINDS = ("found", "false positive", "missed", "taken for another class")
@@ -35,4 +35,4 @@ def write_errors(path: Path, picture: np.ndarray, truth: np.ndarray, predicted: 
     painted = (1 - OPACITY) * grey + OPACITY * np.array(class_palette())[kinds]  # lines would thicken thin errors
     drawn = np.rint(np.where(kinds[..., None] > 0, painted, grey)).astype(np.uint8)
     with atomic_path(path) as draft:
-        Image.fromarray(add_colour_key(drawn, names)).save(draft, quality=88)
+        save_picture(draft, add_colour_key(drawn, names), quality=88)

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from data.patches.grid import whole
 from data.patches.tissue import shrunk_shape
@@ -15,6 +14,7 @@ from data.stitching.probability_map import ProbabilityMap
 from data.writers.views import orthogonal_masks
 from utils.atomic import atomic_path
 from utils.colour_key import add_colour_key
+from utils.pictures import save_picture
 from utils.plots import class_colours, draw_areas, draw_outlines
 
 
@@ -28,7 +28,7 @@ def write_overlay(
     masks = {"prediction": predicted} if truth is None else {"truth": truth, "prediction": predicted}
     drawn = draw_outlines(picture, masks, by_class=len(classes) > 1)
     with atomic_path(path) as draft:
-        Image.fromarray(add_colour_key(drawn, classes) if len(classes) > 1 else drawn).save(draft, quality=88)
+        save_picture(draft, add_colour_key(drawn, classes) if len(classes) > 1 else drawn, quality=88)
 
 
 def write_labels(path: Path, source: Source, labels: Source, classes: Sequence[str], longest_px: int) -> None:
@@ -40,7 +40,7 @@ def write_labels(path: Path, source: Source, labels: Source, classes: Sequence[s
     mask = ScaledLabels(labels, shape, len(classes)).read(whole(shape))
     drawn = draw_areas(ScaledSource(source, shape).read(whole(shape)), mask, list(class_colours(classes).values()))
     with atomic_path(path) as draft:
-        Image.fromarray(add_colour_key(drawn, classes) if len(classes) > 1 else drawn).save(draft, quality=88)
+        save_picture(draft, add_colour_key(drawn, classes) if len(classes) > 1 else drawn, quality=88)
 
 
 def small_masks(
