@@ -1,6 +1,7 @@
 """The table of cases - id, image, labels, group, split - for each layout of a dataset on disk."""
 
 import math
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SLIDE_ENDINGS = (".tif", ".tiff", *ENDINGS)
+NO_FILE = "is no file that can be read; put the slide itself, or a link to it, in its place"
 LOOSE_DICOM = "lies loose; put the DICOM files of a slide into a folder of their own, whose name is the id"
 UNLABELLED = "unlabelled"
 SPLITS = ["train", "valid", "test", UNLABELLED]
@@ -102,15 +104,21 @@ def list_slides(cfg: CfgNode, folder: Path, labels_csv: str) -> CaseTable:
 def find_slides(folder: Path) -> tuple[list[tuple[str, Path]], list[Failure]]:
     """Ids and files of the slides in a folder, and what is wrong with others.
 
-    The many files of a DICOM slide lie in a folder whose name is the id; any of them stands for all.
+    The many files of a DICOM slide lie in a folder whose name is the id; any of them stands for all. Links are
+    followed, wherever they lead: whoever filled the folder chose them.
     """
     slides, problems = [], []
     for path in sorted(path for path in folder.iterdir() if not path.name.startswith(".")):
+        is_slide = path.suffix.lower() in SLIDE_ENDINGS
         if path.is_dir():
-            slides += [(path.name, file) for file in dicom_files(path)[:1]]
+            found = [(path.name, file) for file in dicom_files(path)[:1]]
+            slides += found
+            problems += [Failure(id_of(path), path.name, "is a folder, and no slide")] if is_slide and not found else []
+        elif is_slide and not path.is_file():  # a pipe would be waited for
+            problems.append(Failure(id_of(path), path.name, NO_FILE))
         elif path.suffix.lower() == ".dcm":
             problems.append(Failure(path.stem, path.name, LOOSE_DICOM))
-        elif path.suffix.lower() in SLIDE_ENDINGS:
+        elif is_slide:
             slides.append((id_of(path), path))
     return slides, problems
 
@@ -142,10 +150,10 @@ LAYOUTS = {
 
 def _join_label_files(table: CaseTable, folder: Path) -> CaseTable:
     """Give each case the file of its name, which may lie beside the image itself."""
-    images = {case.image.resolve() for case in table.cases}
+    images = {os.path.realpath(case.image) for case in table.cases}
     files = [path for path in sorted(folder.iterdir()) if ending(path) in LABEL_ENDINGS and path.name[0] != "."]
     named = [(stem(path) if ending(path) in LABEL_READERS else id_of(path), path) for path in files]
-    return join_paths(table, [(name, path) for name, path in named if path.resolve() not in images])
+    return join_paths(table, [(name, path) for name, path in named if os.path.realpath(path) not in images])
 
 
 def _join_coco(table: CaseTable, path: Path) -> CaseTable:

@@ -11,6 +11,7 @@ from yacs.config import CfgNode
 from data.cases import Case
 from data.patches.tiles import build_tile_folder
 from data.sources.named_mask import NamedMask
+from data.sources.source import SourceError
 from utils.failures import Failures
 from utils.progress import track
 from utils.tables import read_table, write_table
@@ -120,9 +121,16 @@ def describe_files(
 
 
 def _describe(file: DataFile, roots: Sequence[Path], with_hashes: bool) -> Entry:
-    parts = parts_of(file.path)
-    size = sum(part.stat().st_size for part in parts)
-    return Entry(file.kind, file.case_id, _relative(file.path, roots), size, _hash(parts) if with_hashes else "")
+    try:
+        parts = parts_of(file.path)
+        size = sum(part.stat().st_size for part in parts)
+        if not all(part.is_file() for part in parts):  # a pipe would be waited for
+            raise SourceError(f"{file.path.name} is no file")
+        return Entry(file.kind, file.case_id, _relative(file.path, roots), size, _hash(parts) if with_hashes else "")
+    except OSError as error:
+        if file.case_id:  # what cannot be read ends its case, not the run
+            raise SourceError(f"{file.path.name} cannot be read: {error.strerror}") from error
+        raise
 
 
 def parts_of(path: Path) -> list[Path]:

@@ -27,7 +27,17 @@ def read_outlines(labels: Path | CocoImage, image: Path, shape: tuple[int, ...])
     """
     if isinstance(labels, CocoImage):
         return read_coco(labels, shape)
+    _require_readable(labels)
     return LABEL_READERS[ending(labels)](labels, image, shape)
+
+
+def _require_readable(path: Path) -> None:
+    if not path.is_file():  # a pipe would be waited for
+        raise SourceError("is missing or no file")
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise SourceError(f"cannot be read: {error.strerror}") from error
 
 
 def _read_json(path: Path, image: Path, shape: tuple[int, ...]) -> Iterable[Outline]:

@@ -1,5 +1,6 @@
 import hashlib
 import logging
+import os
 import shutil
 import subprocess
 
@@ -177,3 +178,11 @@ def test_a_training_lists_unlabelled_images_and_maps_and_refuses_a_labelled_imag
     touch(folder, more__y_png="picture")
     with pytest.raises(ValueError, match=r"a\.png and more/y\.png are the same picture in the groups 'a' and 'y'"):
         build_training_manifest(cfg, cases(folder), Failures(), unlabelled, maps)
+
+
+def test_a_pipe_in_the_place_of_an_image_is_a_failure_and_not_waited_for(folder):
+    (folder / "a.png").unlink()
+    os.mkfifo(folder / "a.png")
+    failures = Failures()
+    describe_files(case_files(cases(folder)), [folder], True, failures)
+    assert [failure.message for failure in failures.rows] == ["a.png is no file"]

@@ -119,7 +119,8 @@ def _harm(case: Case, room: Room) -> str:
         return f"wrote {sorted(room.out.rglob('*'))[:3]}" if room.out.exists() else ""
     if case.code not in (ALL_GOOD, SOME_FAILED):
         return ""
-    changed = [name for name in GOOD if products(room.out, name) != _good_products(case.run)[name]]
+    scale = tuple((key, value) for key, value in room.options.items() if key.startswith("TILES."))
+    changed = [name for name in GOOD if products(room.out, name) != good_products(case.run, scale)[name]]
     if changed:
         return f"other products of {changed}"
     made = sorted(products(room.out, ODD))
@@ -127,10 +128,11 @@ def _harm(case: Case, room: Room) -> str:
 
 
 @cache
-def _good_products(run: str) -> dict[str, dict[str, str]]:
-    """What a step makes of the good cases when nothing is wrong."""
+def good_products(run: str, scale: tuple[tuple[str, object], ...] = ()) -> dict[str, dict[str, str]]:
+    """What a step makes of the good cases when nothing is wrong, with these options of the tiles."""
     with TemporaryDirectory() as folder:
         room = furnish(Path(folder) / "room")
+        room.options |= dict(scale)
         seen = STEPS[run](room)
         assert seen.code == ALL_GOOD, seen.text
         found = {name: products(room.out, name) for name in GOOD}

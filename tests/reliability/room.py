@@ -1,6 +1,8 @@
 """A folder of good inputs, in which each case of the matrix spoils one thing."""
 
 import hashlib
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,12 +23,14 @@ OWN = {"log.txt", "config.yaml", "versions.txt"}  # of the run, not of a case
 class Room:
     """Where a case happens: `slides`, `labels.csv` and `weights` lie in its folder; output goes to `out`.
 
-    What a script is called with besides is in `options` and, verbatim, in `words`.
+    What a script is called with besides is in `options` and, verbatim, in `words`; it runs inside all that is `around`,
+    such as a limit of memory.
     """
 
     folder: Path
     options: dict[str, object] = field(default_factory=dict)
     words: list[str] = field(default_factory=list)
+    around: list[Callable[[], AbstractContextManager]] = field(default_factory=list)
 
     @property
     def slides(self) -> Path:

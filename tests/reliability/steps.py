@@ -56,7 +56,11 @@ def call(main: Callable[[list[str]], int], room: Room, options: dict[str, object
     merged = {**options, **room.options}
     argv = [str(word) for pair in merged.items() for word in pair] + room.words
     said = io.StringIO()
-    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+    with contextlib.ExitStack() as around:
+        around.enter_context(contextlib.redirect_stdout(said))
+        around.enter_context(contextlib.redirect_stderr(said))
+        for wrap in room.around:
+            around.enter_context(wrap())
         try:
             code = main(argv)
         except SystemExit as error:
