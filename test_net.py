@@ -100,7 +100,7 @@ def test(cfg: CfgNode, members: "list[Member]", rule: "MaskRule", folder: Path, 
     from utils.failures import Failures
 
     results = Results(folder)
-    failures = Failures(table.problems)
+    failures = Failures(table.problems, folder / "config.yaml")
     weights = weight_files(Path(cfg.TEST.MODEL_WEIGHTS_FOLDER), cfg.TEST.ENGINE)
     write_manifest(folder / "manifest.csv", build_test_manifest(cfg, table.cases, failures, weights))
     outcome = predict_cases(cfg, members, rule, table.cases, results, failures)

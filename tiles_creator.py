@@ -41,7 +41,7 @@ def cut_tiles(cfg: CfgNode, run: Path, table: "CaseTable") -> int:
     from utils.failures import Failures
     from utils.progress import track
 
-    failures = Failures(table.problems)
+    failures = Failures(table.problems, run / "config.yaml")
     write_manifest(run / "manifest.csv", build_manifest(cfg, table.cases, failures))
     folder, reader, statistics = build_tile_folder(cfg), build_reader(cfg), PixelStatistics()
     start_tiles(folder)

@@ -13,7 +13,7 @@ from utils.tables import write_table
 log = logging.getLogger(__name__)
 
 # the machine's trouble, not the case's: readers turn what is wrong with an input into errors of their own
-ENVIRONMENT = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
+ENVIRONMENT = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM}
 MOST_LETTERS = 800  # of a message: a name in a damaged file may be as long as the file
 UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
@@ -35,10 +35,15 @@ class Failure:
 
 
 class Failures:
-    """Collects the failures of a run; `write` leaves failures.csv, empty but for its header if all went well."""
+    """Collects the failures of a run; `write` leaves failures.csv, empty but for its header if all went well.
 
-    def __init__(self, known: list[Failure] | None = None):
+    A run ends at the next case once `begun`, the file that it wrote first, was removed, and others with it.
+    """
+
+    def __init__(self, known: list[Failure] | None = None, begun: Path | None = None):
         self.rows: list[Failure] = []
+        self._begun = begun
+        self._identity = _identity(begun)
         for failure in known or []:
             self.add(failure)
 
@@ -56,15 +61,31 @@ class Failures:
 
     @contextmanager
     def guard(self, case_id: str, file: str) -> Iterator[None]:
-        """Turn any error of one case into a failure; a full disk or a forbidden folder ends the run."""
+        """Turn any error of one case into a failure; a full disk or a forbidden or removed folder ends the run."""
         try:
             yield
         except Exception as error:
+            self._require_begun()
             if isinstance(error, OSError) and error.errno in ENVIRONMENT:
                 raise
             log.debug("%s", case_id, exc_info=True)
             self.add(Failure(case_id, file, str(error) or type(error).__name__))
+        self._require_begun()
+
+    def _require_begun(self) -> None:
+        if self._begun and _identity(self._begun) != self._identity:
+            message = "the folder was removed while this run wrote into it; run it again"
+            raise FileNotFoundError(errno.ENOENT, message, str(self._begun.parent))
 
     def write(self, path: Path) -> None:
         """Write the table of failures (id, file, message)."""
         write_table(path, [asdict(failure) for failure in self.rows], ["id", "file", "message"])
+
+
+def _identity(path: Path | None) -> tuple[int, int] | None:
+    """What a file of the same name that was made later has not."""
+    try:
+        found = path.stat() if path else None
+    except OSError:
+        return None
+    return (found.st_dev, found.st_ino) if found else None

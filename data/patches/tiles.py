@@ -1,5 +1,6 @@
 """Tiles on disk: PNG pairs of image and mask, their index tiles.csv, and what the set is like in tiles.json."""
 
+import errno
 import json
 import logging
 from collections.abc import Iterator, Mapping
@@ -221,7 +222,11 @@ def padded_mask(labels: ScaledLabels, box: Box) -> np.ndarray:
 
 
 def finish_tiles(folder: TileFolder, rows: list[TileRow], card: dict[str, object]) -> None:
-    """Write tiles.json, then the index, and remove tiles of an earlier set that it does not name."""
+    """Write tiles.json, then the index, and remove tiles of an earlier set that it does not name.
+
+    Raises FileNotFoundError where a tile is gone meanwhile: the index names only what is there.
+    """
+    _require_tiles(folder, rows)
     write_text(folder.card, json.dumps(card, indent=2) + "\n")
     write_table(folder.index, [asdict(row) for row in rows], list(TileRow.__dataclass_fields__))
     named = {row.tile for row in rows}
@@ -229,6 +234,14 @@ def finish_tiles(folder: TileFolder, rows: list[TileRow], card: dict[str, object
     for path in (*folder.images.glob(own), *folder.masks.glob(own)):
         if path.name not in named:
             path.unlink()
+
+
+def _require_tiles(folder: TileFolder, rows: list[TileRow]) -> None:
+    for kind in (folder.images, folder.masks):
+        there = {path.name for path in kind.iterdir()}
+        gone = next((row.tile for row in rows if row.tile not in there), None)
+        if gone:
+            raise FileNotFoundError(errno.ENOENT, "this tile was removed while others were cut", str(kind / gone))
 
 
 def read_tiles(folder: TileFolder) -> tuple[list[TileRow], dict]:

@@ -67,3 +67,19 @@ def test_every_failure_is_one_line_of_the_log_and_of_the_table(tmp_path, caplog)
 def test_without_failures_the_table_is_its_header(tmp_path):
     Failures().write(tmp_path / "failures.csv")
     assert (tmp_path / "failures.csv").read_text() == "id,file,message\n"
+
+
+def test_a_run_whose_first_file_was_removed_ends_at_the_next_case(tmp_path):
+    begun = tmp_path / "run" / "config.yaml"
+    begun.parent.mkdir()
+    begun.touch()
+    failures = Failures(begun=begun)
+    with failures.guard("a", "a.tif"):
+        pass
+    begun.rename(tmp_path / "gone")
+    with pytest.raises(FileNotFoundError, match="was removed") as ended, failures.guard("b", "b.tif"):
+        begun.touch()  # another run has begun there
+    assert ended.value.filename == str(begun.parent)
+    with pytest.raises(FileNotFoundError), failures.guard("c", "c.tif"):
+        raise ValueError("bad")
+    assert not failures.rows
