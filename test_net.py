@@ -52,11 +52,13 @@ def main(argv: Sequence[str]) -> int:
     so_far = start_log()
     members, rule = load_networks(cfg)
     cfg = with_card(cfg, members[0])
+    from data.case import refuse_same_names
     from data.cases import list_test_cases
 
     with config_mistakes():  # before there is a folder: none is left of a table that cannot be read
         table = list_test_cases(cfg)
-    return test(cfg, members, rule, start_run(cfg, Path(cfg.TEST.OUTPUT_DIR), so_far), table)
+    folder = start_run(cfg, Path(cfg.TEST.OUTPUT_DIR), so_far)
+    return test(cfg, members, rule, folder, refuse_same_names(table, folder))
 
 
 def load_networks(cfg: CfgNode) -> "tuple[list[Member], MaskRule]":

@@ -24,12 +24,14 @@ def main(argv: Sequence[str]) -> int:
     args = parse_args(argv, "Cut slides and their labels into tiles for training.")
     cfg, mistakes = read_cfg(args.config_file, args.options)
     check_cfg(cfg, ["DATASETS.WSI_FOLDER", "DATASETS.ID_CSV", *label_options(cfg)], mistakes)
+    from data.case import refuse_same_names
     from data.cases import list_cases
 
     so_far = start_log()
     with config_mistakes():  # before there is a folder: none is left of a table that cannot be read
         table = list_cases(cfg)
-    return cut_tiles(cfg, start_run(cfg, Path(cfg.DATASETS.TRAIN_FOLDER), so_far), table)
+    run = start_run(cfg, Path(cfg.DATASETS.TRAIN_FOLDER), so_far)
+    return cut_tiles(cfg, run, refuse_same_names(table, run))
 
 
 def cut_tiles(cfg: CfgNode, run: Path, table: "CaseTable") -> int:

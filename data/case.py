@@ -1,5 +1,6 @@
 """One case, tables of cases, and the files that they are made from."""
 
+import logging
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
@@ -12,9 +13,12 @@ from data.sources.dicom_series import holds_series
 from data.sources.file_name import ending
 from data.sources.label_file import LABEL_READERS
 from data.sources.named_mask import NamedMask
-from utils.failures import Failure
+from utils.failures import Failure, one_line
 
 LABEL_ENDINGS = (*READERS, *LABEL_READERS)
+LONGEST = 220  # bytes of an id: file systems take names of 255, and tiles and results add numbers and endings
+SAME_NAME = "has an id that differs from another only in case; results of both have one name in"
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -69,19 +73,38 @@ def _without_inner_ending(name: str, path: Path) -> str:
 
 
 def one_by_id(cases: Iterable[Case]) -> CaseTable:
-    """The cases whose id is theirs alone and can be written in tables; each of the others is a problem."""
-    every = sorted(cases, key=lambda case: case.id)
-    cases, others = ([case for case in every if _is_text(case) == wanted] for wanted in (True, False))
+    """The cases whose id is theirs alone and can be written; each of the others is a problem."""
+    cases = sorted(cases, key=lambda case: case.id)
     counts = Counter(case.id for case in cases)
     doubles = [case for case in cases if counts[case.id] > 1]
     problems = [Failure(case.id, case.image.name, "is one of several files with this id") for case in doubles]
-    problems += [Failure(case.id, case.image.name, "has a name that is no UTF-8 text; rename it") for case in others]
-    return CaseTable([case for case in cases if counts[case.id] == 1], problems)
+    usable = [case for case in cases if counts[case.id] == 1]
+    problems += [Failure(case.id, case.image.name, _name_mistake(case)) for case in usable if _name_mistake(case)]
+    return CaseTable([case for case in usable if not _name_mistake(case)], problems)
 
 
-def _is_text(case: Case) -> bool:
-    """Whether the names of a case are UTF-8; Python keeps other bytes of a file's name as halves of characters."""
-    return not any("\ud800" <= letter <= "\udfff" for letter in f"{case.group} {case.id} {case.image.name}")
+def _name_mistake(case: Case) -> str:
+    """What keeps results from being written under an id, or nothing."""
+    if any(one_line(name) != name for name in (case.group, case.id, case.image.name)):
+        return "has control characters or bytes that are not UTF-8 in its name; rename it"
+    size = len(case.id.encode())
+    return f"has a name of {size} bytes, at most {LONGEST} leave room for what is added; rename it" * (size > LONGEST)
+
+
+def refuse_same_names(table: CaseTable, folder: Path) -> CaseTable:
+    """The cases whose results get names of their own in a run's folder; the others are problems.
+
+    Ids that differ in case alone are told in the log where the folder keeps them apart, and refused where it does not.
+    """
+    counts = Counter(case.id.casefold() for case in table.cases)
+    alike = [case for case in table.cases if counts[case.id.casefold()] > 1]
+    if alike and not (folder / "LOG.TXT").exists():  # the log is there in small letters
+        log.warning(
+            "%s differ in case only: do not copy their results to Windows or macOS", [case.id for case in alike]
+        )
+        return table
+    problems = [Failure(case.id, case.image.name, f"{SAME_NAME} {folder}") for case in alike]
+    return CaseTable([case for case in table.cases if case not in alike], table.problems + problems)
 
 
 def join_paths(table: CaseTable, files: list[tuple[str, Path]]) -> CaseTable:

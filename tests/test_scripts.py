@@ -138,7 +138,8 @@ def test_prediction_with_onnx_weights_imports_no_torch(tmp_path):
 
 def test_a_folder_that_may_not_be_written_exits_with_3(tmp_path, capsys, monkeypatch):
     (tmp_path / "slides").mkdir()
-    (tmp_path / "labels.csv").write_text("id,encoding\n")
+    (tmp_path / "slides" / "a.tiff").touch()
+    (tmp_path / "labels.csv").write_text("id,encoding\na,\n")
 
     def full(*args, **options):
         raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "train"))
