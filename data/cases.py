@@ -134,8 +134,13 @@ def list_pairs(cfg: CfgNode, folder: Path, labels_csv: str) -> CaseTable:
     table = one_by_id(Case("_".join(filter(None, key)), path, group=key[0] or key[1]) for key, path in images)
     if cfg.DATASETS.LABELS_COCO:
         return _join_coco(table, Path(cfg.DATASETS.LABELS_COCO))
-    masks = match_files(folder, cfg.DATASETS.MASKS, LABEL_ENDINGS) if cfg.DATASETS.MASKS else []
-    return join_paths(table, [("_".join(filter(None, key)), path) for key, path in masks])
+    found = match_files(folder, cfg.DATASETS.MASKS, LABEL_ENDINGS) if cfg.DATASETS.MASKS else []
+    masks = [("_".join(filter(None, key)), path) for key, path in found]
+    known = {case.id for case in table.cases} | {problem.id for problem in table.problems}
+    table.problems += [
+        Failure(name, path.name, "is a mask without an image") for name, path in masks if name not in known
+    ]
+    return join_paths(table, masks)
 
 
 LAYOUTS = {

@@ -1,7 +1,8 @@
 """Labels read by region, never as a whole-slide mask: run lengths, outlined objects and mask images."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -41,18 +42,32 @@ class RleLabels(RunLabels):
         super().__init__(layers, shape, len(texts))
 
 
+@contextmanager
+def _of_mask() -> Iterator[None]:
+    """Say of an error that it is in the mask, whose file often has the name of the image's."""
+    try:
+        yield
+    except SourceError as error:
+        raise SourceError(f"its mask {error}") from error
+
+
 class MaskLabels(Source):
     """Class indices from a mask image, or a folder of slices with masks; `to_classes` maps its pixel values."""
 
     def __init__(self, path: Path, to_classes: ToClasses):
         self.path = path
-        self.mask = open_stack_masks(path) if path.is_dir() else open_source(path)
+        with _of_mask():
+            self.mask = open_stack_masks(path) if path.is_dir() else open_source(path)
         self.level_shapes = self.mask.level_shapes[:1]
         self.channels = 1
         self.to_classes = to_classes
 
     def read(self, box: Box, level: int = 0) -> np.ndarray:
         """Class indices (*box.size, 1) uint8; raises SourceError on a value that is no class."""
+        with _of_mask():
+            return self._read(box)
+
+    def _read(self, box: Box) -> np.ndarray:
         values = self.mask.read(box)
         if (values[..., 1:] != values[..., :1]).any():
             raise SourceError(f"{self.path.name} is a colour image; a mask has one value a pixel")
@@ -130,7 +145,7 @@ def _open_mask(path: Path, to_classes: ToClasses, image: Path, shape: tuple[int,
     labels = MaskLabels(path, to_classes)
     if labels.shape != shape:
         labels.close()
-        raise SourceError(f"{path.name} is {labels.shape}; its image {image.name} is {shape}")
+        raise SourceError(f"its mask {path.name} is {labels.shape}; the image {image.name} is {shape}")
     return labels
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import tifffile
+from PIL import Image
 
 from model.card import ModelCard
 from tests.networks import write_mean
@@ -90,6 +91,14 @@ def furnish(folder: Path) -> Room:
     card = ModelCard("Unet", "", 3, ("object",), (0.0,) * 3, (1.0,) * 3, reduction=1.0, threshold=0.5)
     write_mean(room.weights / "mean.onnx", card)
     return room
+
+
+def lay_pairs(room: Room) -> None:
+    """Images and masks of the good cases in folders of their own, if they are not there yet."""
+    for seed, name in enumerate(GOOD if not (room.folder / "images").exists() else ()):
+        for folder, pixels in zip(("images", "masks"), draw(seed), strict=True):
+            (room.folder / folder).mkdir(exist_ok=True)
+            Image.fromarray(pixels if folder == "images" else pixels * 255).save(room.folder / folder / f"{name}.png")
 
 
 def products(folder: Path, name: str) -> dict[str, str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import test_net
 import tiles_creator
 from tests.reliability import steps_weights
-from tests.reliability.room import Room
+from tests.reliability.room import Room, lay_pairs
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,14 @@ def tile(room: Room) -> Seen:
     return call(tiles_creator.main, room, options)
 
 
+def tile_pairs(room: Room) -> Seen:
+    """Cut pairs of images and masks into tiles."""
+    lay_pairs(room)
+    layout = {"LAYOUT": "pairs", "WSI_FOLDER": room.folder, "IMAGES": "images/{name}.*", "MASKS": "masks/{name}.*"}
+    room.options = {**{f"DATASETS.{key}": value for key, value in layout.items()}, **room.options}
+    return tile(room)
+
+
 def predict(room: Room) -> Seen:
     """Predict slides with a network that gives the mean of the channels."""
     options = {
@@ -46,6 +54,7 @@ def predict(room: Room) -> Seen:
 
 STEPS: dict[str, Callable[[Room], Seen]] = {
     "tile": tile,
+    "tile_pairs": tile_pairs,
     "predict": predict,
     **{step.__name__: step for step in (steps_weights.export, steps_weights.segment, steps_weights.predict_torch)},
 }
