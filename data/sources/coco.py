@@ -1,5 +1,6 @@
 """COCO JSON: one file for many images, with categories, and annotations as polygons or run lengths."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -60,6 +61,8 @@ def load_coco(path: Path) -> CocoFile:
 def list_images(content: dict, file: Path) -> CocoFile:
     """The images that the object of a COCO file lists, each with its annotations; raises SourceError."""
     try:
+        for kind in ("categories", "images"):
+            _refuse_twice(kind, [each["id"] for each in content[kind]])
         categories = {each["id"]: str(each["name"]) for each in content["categories"]}
         annotations: dict[object, list[Mapping]] = {each["id"]: [] for each in content["images"]}
         for each in content["annotations"]:
@@ -69,6 +72,12 @@ def list_images(content: dict, file: Path) -> CocoFile:
     except (KeyError, TypeError) as error:
         raise SourceError(f"is no COCO file with images, annotations and categories: {error!r}") from error
     return CocoFile([CocoImage(file, name, (h, w), annotations[id_], categories) for id_, name, h, w in images])
+
+
+def _refuse_twice(kind: str, ids: Sequence) -> None:
+    twice = [each for each, count in Counter(ids).items() if count > 1]
+    if twice:
+        raise SourceError(f"has several {kind} of the id {twice[0]}")
 
 
 def read_coco(image: CocoImage, shape: tuple[int, ...]) -> Iterator[Outline]:
@@ -105,7 +114,7 @@ def _ring(numbers: object) -> np.ndarray:
 def _runs(segmentation: dict, shape: tuple[int, int]) -> Runs:
     """Runs down the columns of an object's run lengths: pixels outside and inside it by turns."""
     counts, stated = segmentation.get("counts"), segmentation.get("size")
-    size = tuple(stated) if isinstance(stated, list) else ()
+    size = tuple(stated) if isinstance(stated, list) else stated
     if size != tuple(shape):
         raise SourceError(f"has run lengths for {size}; its image is {tuple(shape)}")
     found = decode_counts(counts) if isinstance(counts, str) else counts
@@ -125,10 +134,10 @@ def decode_counts(text: str) -> list[int]:
     """
     counts: list[int] = []
     number = shift = 0
-    for letter in text:
+    for place, letter in enumerate(text):
         bits = ord(letter) - 48
         if not 0 <= bits < 64:
-            raise SourceError(f"has compressed run lengths with the character {letter!r}")
+            raise SourceError(f"has compressed run lengths with the character {letter!r} at place {place}")
         number |= (bits & 31) << shift
         shift += 5
         if shift > MOST_BITS:

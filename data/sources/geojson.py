@@ -19,7 +19,7 @@ def _read_feature(feature: object, name: str) -> Outline:
         raise SourceError(f"{name} is no feature with a geometry")
     properties = feature.get("properties") or {}
     if not isinstance(properties, dict):
-        raise SourceError(f"{name} has properties that are no object")
+        raise SourceError(f"{name} has properties that are no object: {str(properties)[:60]}")
     own = properties.get("name") or feature.get("id")
     name += f" ({own})" if own else ""
     try:
@@ -33,7 +33,7 @@ def _class_name(classification: object) -> str:
     if isinstance(classification, dict):
         names = classification.get("names") or []
         if not isinstance(names, list):
-            raise SourceError("has a classification whose names are no list")
+            raise SourceError(f"has class names that are no list: {str(names)[:60]}")
         return str(classification.get("name") or ": ".join(map(str, names)))
     return str(classification or "")
 
@@ -51,6 +51,10 @@ def _polygons(geometry: object) -> list[Rings]:
         if kind == "GeometryCollection":
             return [polygon for each in geometry["geometries"] for polygon in _polygons(each)]
         members = {"Polygon": [geometry["coordinates"]], "MultiPolygon": geometry["coordinates"]}[kind]
+        if members is None or None in members:
+            raise TypeError("null is no list of rings")
         return [[as_ring(ring) for ring in rings] for rings in members if rings]
+    except RecursionError as error:
+        raise SourceError("has collections within collections without end") from error
     except (KeyError, TypeError) as error:
         raise SourceError(f"has a geometry of type {kind!r} that cannot be read") from error

@@ -13,6 +13,9 @@ from data.sources.source import SourceError
 
 FARTHEST_PX = 2**31  # a coordinate from here on has overflowed somewhere
 AT_ONCE = 2**12  # polygons that are filled at a time, to keep intermediate arrays small
+PAIRS_AT_ONCE = 2**21  # of edges that are compared at a time
+MOST_CROSSINGS = 10_000  # of a ring with itself that are mended: a few seconds
+MOST_NEAR, NEAR_EACH = 100_000, 30  # pairs of edges whose boxes meet, in all and besides for each edge
 NAMED = 3  # objects that a log line names
 log = logging.getLogger(__name__)
 
@@ -66,11 +69,27 @@ def _valid_area(polygons: Sequence[Rings]) -> tuple[shapely.Geometry, bool]:
 
 
 def _mended(rings: Rings) -> shapely.Geometry:
-    """The area of an outline and its holes that may cross themselves and each other."""
+    """The area of an outline and holes that may cross themselves and each other; raises SourceError on a scribble."""
+    for ring in rings:
+        _refuse_scribble(ring)
     areas = np.array([shapely.Polygon(ring) for ring in rings])
     # all that a ring goes round is inside, however often: where an outline drawn by hand ends, it may cross its begin
     outline, *holes = shapely.make_valid(areas, method="structure", keep_collapsed=False)
     return outline.difference(shapely.union_all(holes))
+
+
+def _refuse_scribble(ring: np.ndarray) -> None:
+    """Refuse a ring that crosses itself so often that to mend it would take minutes and gigabytes."""
+    edges = shapely.linestrings(np.stack([ring, np.roll(ring, -1, axis=0)], axis=1))
+    tree, near, crossings = shapely.STRtree(edges), 0, 0
+    step = max(1, PAIRS_AT_ONCE // len(edges))
+    for first in range(0, len(edges), step):
+        part = edges[first : first + step]
+        near += tree.query(part).shape[1]
+        if near <= MOST_NEAR + NEAR_EACH * len(edges):
+            crossings += tree.query(part, predicate="crosses").shape[1] // 2
+        if near > MOST_NEAR + NEAR_EACH * len(edges) or crossings > MOST_CROSSINGS:
+            raise SourceError("crosses itself too often to be mended; draw it anew, as several objects")
 
 
 def _is_ring(points: np.ndarray) -> bool:

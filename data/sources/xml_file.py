@@ -1,5 +1,6 @@
 """XML label files, without what can make a small file huge or read another one."""
 
+import math
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -24,11 +25,14 @@ def read_xml(path: Path) -> ElementTree.Element:
 
 
 def number(text: str | None) -> float:
-    """A number, also with a decimal comma, as some programs write it; raises SourceError."""
+    """A finite number, also with a decimal comma, as some programs write it; raises SourceError."""
     try:
-        return float((text or "").replace(",", "."))
-    except ValueError as error:
-        raise SourceError(f"has the coordinate {text!r}, which is no number") from error
+        value = float((text or "").replace(",", ".").replace("_", "?"))  # 1_0 is ten to Python alone
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise SourceError(f"has the coordinate {text!r}, which is no number")
+    return value
 
 
 def vertices(element: ElementTree.Element | None) -> list[tuple[float, float]]:

@@ -362,7 +362,7 @@ def test_pairs_are_matched_by_name(tmp_path):
         Case("x1", tmp_path / "images/x1.png", tmp_path / "masks/x1.png", group="x1"),
         Case("x2", tmp_path / "images/x2.JPG", tmp_path / "masks/x2.bmp", group="x2"),
     ]
-    assert problems(table) == [("x3", "x3.png", "has no labels")]
+    assert problems(table) == [("x9", "x9.png", "is a mask without an image"), ("x3", "x3.png", "has no labels")]
 
 
 def test_group_and_name_make_the_id_and_pair_the_masks(tmp_path):

@@ -23,7 +23,7 @@ def items(path):
     "text",
     [
         '[{"a": 1}, 2, [3]]',
-        ' \n[\t{"a":1},2 ,\r\n[3] ] trailing',
+        ' \n[\t{"a":1},2 ,\r\n[3] ] \n',
         '{"features": [{"a": 1}, 2, [3]]}',
         '{"type": "FeatureCollection", "bbox": [1, {"features": [9]}], "features" : [{"a": 1}, 2, [3]], "more": 1}',
     ],
@@ -63,6 +63,11 @@ def test_gzipped_files_are_read_whatever_their_ending(tmp_path):
         '[{"a": nul}]',
         '{"a" 1}',
         '{"a": 1',
+        '{"a": 1} {}',
+        '[{"a": 1}] trailing',
+        '{"features": [1]} trailing',
+        '{"features": [1], "a"}',
+        '{"features": [1]',
     ],
 )
 def test_a_file_that_was_cut_or_damaged_is_refused(tmp_path, text):
@@ -83,6 +88,17 @@ def test_damage_in_the_compression_and_foreign_bytes_are_refused(tmp_path):
     (tmp_path / "b.json").write_bytes(b'[{"name": "\xff\xfe\xfa"}]')
     with pytest.raises(SourceError, match="is no text"):
         read_json(tmp_path / "b.json")
+
+
+def test_a_second_list_of_features_is_refused(tmp_path):
+    with pytest.raises(SourceError, match="two lists of features"):
+        list(read_json(save(tmp_path, '{"features": [1], "features": [2]}')))
+
+
+def test_what_grows_beyond_all_outlines_is_refused_unread(tmp_path):
+    (tmp_path / "a.geojson.gz").write_bytes(gzip.compress(b"[" + b" " * 2**25 + b"]"))
+    with pytest.raises(SourceError, match="become more than 16777216"):
+        read_json(tmp_path / "a.geojson.gz")
 
 
 def test_brackets_without_end_are_refused(tmp_path):

@@ -190,7 +190,7 @@ def test_labels_of_a_case_come_from_its_texts_by_class_name():
 
 def test_a_mask_of_another_size_is_named_with_both_sizes(tmp_path):
     case = Case("a", tmp_path / "a.tif", save(tmp_path / "a_mask.png", blobs((20, 31))))
-    with pytest.raises(SourceError, match=r"a_mask\.png is \(20, 31\); its image a\.tif is \(20, 30\)"):
+    with pytest.raises(SourceError, match=r"its mask a_mask\.png is \(20, 31\); the image a\.tif is \(20, 30\)"):
         open_labels(case, (20, 30), ClassNames(["a"]), build_mask_rule(make_cfg()))
 
 

@@ -239,6 +239,12 @@ def test_a_coordinate_that_is_no_place_is_refused_with_its_object(bad):
             read([outline(*rings, name="object 4")], (6, 6))
 
 
+def test_a_scribble_is_refused_before_it_takes_minutes():
+    ring = np.random.default_rng(0).uniform(0, 100, (2000, 2))
+    with pytest.raises(SourceError, match="object 3 crosses itself too often"):
+        outline_labels([Outline("object 3", "a", [[ring]])], (100, 100), ClassNames(["a"]), "x.geojson")
+
+
 def test_an_object_outside_its_image_is_refused_with_the_places_of_both():
     far = [(x + 20, y) for x, y in SQUARE]
     with pytest.raises(SourceError, match=r"object 5 lies at x 21 to 25, y 1 to 5, outside its image of 7 x 6"):

@@ -36,7 +36,7 @@ def test_numbers_with_a_decimal_comma_are_read():
     assert [number(text) for text in ("12,5", "12.5", " -3 ", "1e3")] == [12.5, 12.5, -3.0, 1000.0]
 
 
-@pytest.mark.parametrize("text", [None, "", "x", "1,234.5", "1 2"])
+@pytest.mark.parametrize("text", [None, "", "x", "1,234.5", "1 2", "1_0", "nan", "1e999"])
 def test_what_is_no_number_is_refused(text):
     with pytest.raises(SourceError, match="which is no number"):
         number(text)
