@@ -33,13 +33,18 @@ class Server:
         atexit.register(self._stack.close)
         folder = self._stack.enter_context(tempfile.TemporaryDirectory())
         weights = save_weights(Path(folder) / "weights")
-        self.address, self._process = self._stack.enter_context(serving(weights.parent, *LIMITS))
+        self.address, process = self._stack.enter_context(serving(weights.parent, *LIMITS))
+        self.pid = process.pid
         self.good = [send(self.address, GOOD) for _ in range(3)][-1]  # the first ones load libraries
         self.handles = self.count_handles()
 
+    def close(self) -> None:
+        """End it."""
+        self._stack.close()
+
     def count_handles(self) -> int:
         """Files and connections that it has open."""
-        return len(os.listdir(f"/proc/{self._process.pid}/fd"))
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
 
     def harm(self) -> str:
         """What is not as before, or an empty text."""
