@@ -35,11 +35,14 @@ def kind_of(content: bytes) -> str | None:
 
 
 def list_pictures(folder: Path) -> list[Path]:
-    """Pictures that lie in a folder, by ending, or DICOM by content; sorted."""
+    """What lies in a folder and has the ending of a picture, or is DICOM by content; sorted.
+
+    What has the ending and is no file, such as a link to nowhere, is for the reader to name: it is not passed over.
+    """
     from data.sources.dicom import is_dicom_file
 
-    files = (path for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith("."))
-    return [path for path in files if path.suffix.lower() in ENDINGS or is_dicom_file(path)]
+    found = (path for path in sorted(folder.iterdir()) if not path.name.startswith("."))
+    return [path for path in found if path.suffix.lower() in ENDINGS or (path.is_file() and is_dicom_file(path))]
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ import io
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import apps.segment
 import test_net
 import tiles_creator
 from tests.reliability import steps_weights
@@ -52,11 +53,18 @@ def predict(room: Room) -> Seen:
     return call(test_net.main, room, options)
 
 
+def segment(room: Room) -> Seen:
+    """Segment all pictures of the folder of slides on the command line."""
+    options = {"-m": room.weights, "-id": room.slides, "-od": room.out, "TEST.PATCH": 64, "TEST.OVERLAP": 16}
+    return call(apps.segment.main, room, options)
+
+
 STEPS: dict[str, Callable[[Room], Seen]] = {
     "tile": tile,
     "tile_pairs": tile_pairs,
     "predict": predict,
-    **{step.__name__: step for step in (steps_weights.export, steps_weights.segment, steps_weights.predict_torch)},
+    "segment": segment,
+    **{step.__name__: step for step in (steps_weights.export, steps_weights.segment_one, steps_weights.predict_torch)},
 }
 
 

@@ -16,7 +16,7 @@ def export(room: Room) -> "Seen":
     return call(export_net.main, room, {"TEST.MODEL_WEIGHTS_FOLDER": room.weights})
 
 
-def segment(room: Room) -> "Seen":
+def segment_one(room: Room) -> "Seen":
     """Predict one picture by the program that takes options of prediction from the card."""
     import apps.segment
     from tests.reliability.steps import call

@@ -1,6 +1,7 @@
 """Files that are sent or laid down as pictures: some odd and good, others damaged, hostile or none."""
 
 import io
+import os
 import struct
 import zipfile
 import zlib
@@ -13,6 +14,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from tests.pictures import draw_disc
+from tests.reliability.room import ODD, Room
 
 DISC = draw_disc((91, 133))
 OME = (
@@ -103,6 +105,38 @@ def dicom(**elements: object) -> bytes:
     return file.getvalue()
 
 
+def file(room: Room, kind: str, suffix: str = ".png") -> None:
+    """One of CONTENTS beside the good ones."""
+    room.slide(suffix=suffix).write_bytes(CONTENTS[kind]())
+
+
+def good(room: Room, kind: str, suffix: str = ".png") -> Callable[[Room], str]:
+    """One of CONTENTS whose mask must be that of the same pixels as a plain PNG."""
+    file(room, kind, suffix)
+    room.slide("plain").with_suffix(".png").write_bytes(encode(DISC))
+
+    def check(room: Room) -> str:
+        masks = [(room.out / f"{name}_mask.png").read_bytes() for name in (ODD, "plain")]
+        return "" if masks[0] == masks[1] else "the mask is not that of the plain picture"
+
+    return check
+
+
+def link(room: Room) -> None:
+    """A symbolic link to what is not there."""
+    room.slide(suffix=".png").symlink_to("missing.png")
+
+
+def pipe(room: Room) -> None:
+    """A pipe to which nobody writes."""
+    os.mkfifo(room.slide(suffix=".png"))
+
+
+def folder(room: Room) -> None:
+    """A folder under the name of a picture."""
+    room.slide(suffix=".png").mkdir()
+
+
 CONTENTS: dict[str, Callable[[], bytes]] = {
     "a good PNG": lambda: encode(DISC),
     "nothing": lambda: b"",
@@ -120,6 +154,7 @@ CONTENTS: dict[str, Callable[[], bytes]] = {
     "a PNG of zeros that is large unpacked": lambda: encode(np.zeros((3000, 3000, 3), np.uint8)),
     "a PNG with a text that is large unpacked": long_text,
     "a PNG of one row": lambda: encode(np.zeros((1, 900_000, 3), np.uint8)),
+    "a PNG of one long row": lambda: encode(np.zeros((1, 2_000_000, 3), np.uint8)),
     "a TIFF of one large tile": lambda: tiff(DISC, tile=(4096, 4096), compression="zlib"),
     "a TIFF of 9000 pages": lambda: pages(9000),
     "a TIFF that claims planes": lambda: tiff(DISC, description=OME),
