@@ -111,7 +111,7 @@ def start_run(cfg: CfgNode, folder: Path, so_far: MemoryHandler | None = None, r
     """
     so_far = so_far or start_log()
     folder.mkdir(parents=True, exist_ok=True)
-    file = logging.FileHandler(folder / "log.txt", "a" if resumed else "w")
+    file = logging.FileHandler(folder / "log.txt", "a" if resumed else "w", "utf-8", errors="backslashreplace")
     file.setFormatter(FORMATTER)
     so_far.setTarget(file)
     so_far.close()
@@ -160,7 +160,7 @@ class _BesideBars(logging.Handler):
     """Writes a line to standard output above a progress bar, not into it."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        tqdm.write(self.format(record), file=sys.stdout)
+        tqdm.write(_printable(self.format(record)), file=sys.stdout)
 
 
 def _without_name(cfg: CfgNode) -> CfgNode:
@@ -209,8 +209,14 @@ def _commit() -> str:
 def print_result(text: str) -> None:
     """Print a result bare on standard output, where other programs read it, and keep it in the log file."""
     _note(text)
-    sys.stdout.write(text + "\n")
+    sys.stdout.write(_printable(text) + "\n")
     sys.stdout.flush()
+
+
+def _printable(text: str) -> str:
+    """A text with escapes for what the terminal cannot show, such as a name in another alphabet or in no UTF-8."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def _note(text: str) -> None:

@@ -90,8 +90,13 @@ def _hint(header: Sequence[str]) -> str:
 
 
 def write_table(path: Path, rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -> None:
-    """Write rows under a header, in one step; numbers keep six significant digits."""
+    """Write rows under a header, in one step; numbers keep six significant digits.
+
+    Bytes of a file's name that are no UTF-8 become escapes.
+    """
     import pandas as pd
 
     with atomic_path(path) as draft:
-        pd.DataFrame(list(rows), columns=list(columns)).to_csv(draft, index=False, float_format="%.6g")
+        pd.DataFrame(list(rows), columns=list(columns)).to_csv(
+            draft, index=False, float_format="%.6g", errors="backslashreplace"
+        )

@@ -96,6 +96,11 @@ def test_reading_inverts_writing(tmp_path):
     ]
 
 
+def test_a_name_of_bytes_that_are_no_text_is_written_with_escapes(tmp_path):
+    write_table(tmp_path / "t.csv", [{"file": "a\udcff.png"}], ["file"])
+    assert (tmp_path / "t.csv").read_text() == "file\na\\udcff.png\n"
+
+
 def test_no_rows_leave_the_header_alone(tmp_path):
     write_table(tmp_path / "t.csv", [], ["id", "message"])
     assert (tmp_path / "t.csv").read_text() == "id,message\n"

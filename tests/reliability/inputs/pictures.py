@@ -122,6 +122,11 @@ def good(room: Room, kind: str, suffix: str = ".png") -> Callable[[Room], str]:
     return check
 
 
+def bad_name(room: Room) -> None:
+    """A damaged picture whose name is no UTF-8."""
+    (room.slides / os.fsdecode(b"odd\xff.png")).write_bytes(b"no picture")
+
+
 def link(room: Room) -> None:
     """A symbolic link to what is not there."""
     room.slide(suffix=".png").symlink_to("missing.png")
