@@ -52,7 +52,8 @@ class TiffSource(Source):
 
     def read(self, box: Box, level: int = 0) -> np.ndarray:
         """Pixels (rows, columns, channels) uint8 of a box at a level."""
-        return self._levels[level].read(box, self._lock)
+        with naming(f"{self.path.name} is damaged"):
+            return self._levels[level].read(box, self._lock)
 
     def tile_shape(self, level: int) -> tuple[int, int]:
         """Rows and columns of the tiles or strips of a level."""

@@ -22,10 +22,20 @@ def refuse_claims(file: tifffile.TiffFile, path: Path) -> None:
         raise SourceError(
             f"{path.name} has more than {MOST_PAGES} pages; save the one that is meant as a file of its own"
         )
-    if any(len(page.subifds or ()) > MOST_PAGES for page in file.pages if isinstance(page, tifffile.TiffPage)):
-        raise SourceError(f"{path.name} has more than {MOST_PAGES} smaller copies of a page")
+    for page in file.pages:
+        if isinstance(page, tifffile.TiffPage):
+            _refuse_page(page, path)
     if file.is_ome:
         _refuse_ome(file.ome_metadata or "", path)
+
+
+def _refuse_page(page: tifffile.TiffPage, path: Path) -> None:
+    if len(page.subifds or ()) > MOST_PAGES:
+        raise SourceError(f"{path.name} has more than {MOST_PAGES} smaller copies of a page")
+    segment = (page.tilelength, page.tilewidth) if page.is_tiled else (page.rowsperstrip,)
+    sides = (page.imagelength, page.imagewidth, *segment)
+    if any(not isinstance(side, int) or side < 1 for side in sides):  # a tag may hold a fraction or several numbers
+        raise SourceError(f"{path.name} declares {sides[:2]} pixels in tiles or strips of {segment}")
 
 
 def _refuse_ome(metadata: str, path: Path) -> None:

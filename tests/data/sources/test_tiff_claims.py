@@ -57,6 +57,15 @@ def test_a_file_of_ome_may_be_renamed(tmp_path):
         assert source.shape == image.shape[:2]
 
 
+@pytest.mark.parametrize("content", [struct.pack("<HHIf", 256, 11, 1, 16.0), struct.pack("<HHII", 256, 4, 1, 0)])
+def test_a_width_that_is_none_is_refused(tmp_path, content):
+    tifffile.imwrite(tmp_path / "a.tif", noise(16, 16, 3), photometric="rgb", metadata=None)
+    written = (tmp_path / "a.tif").read_bytes()
+    place = written.index(struct.pack("<HHI", 256, 4, 1))
+    (tmp_path / "a.tif").write_bytes(written[:place] + content + written[place + 12 :])
+    refused(tmp_path / "a.tif", r"a\.tif ")
+
+
 def test_thousands_of_pages_are_refused_at_once(tmp_path):
     tags, content = (
         [(256, 16), (257, 16), (258, 8), (259, 1), (262, 1), (273, 8), (277, 1), (279, 8)],
