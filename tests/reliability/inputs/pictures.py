@@ -24,6 +24,12 @@ OME = (
 )
 
 
+OTHER = OME.replace(
+    'PlaneCount="100000000000"/>', 'PlaneCount="1"><UUID FileName="/etc/a.tif">urn:uuid:1</UUID></TiffData>'
+)
+OTHER = OTHER.replace("<OME ", '<OME UUID="urn:uuid:2" ', 1)
+
+
 def encode(pixels: np.ndarray | Image.Image, kind: str = "PNG", **options: object) -> bytes:
     """A picture as Pillow writes it."""
     file = io.BytesIO()
@@ -72,6 +78,13 @@ def pages(count: int) -> bytes:
         lines = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
         parts.append(struct.pack("<H", len(tags)) + lines + struct.pack("<I", place if number < count - 1 else 0))
     return b"".join(parts)
+
+
+def with_width(tag: bytes) -> bytes:
+    """A TIFF with another tag for its width."""
+    content = tiff(DISC)
+    place = content.index(struct.pack("<HHI", 256, 4, 1))
+    return content[:place] + tag + content[place + len(tag) :]
 
 
 def slip() -> bytes:
@@ -163,6 +176,9 @@ CONTENTS: dict[str, Callable[[], bytes]] = {
     "a TIFF of one large tile": lambda: tiff(DISC, tile=(4096, 4096), compression="zlib"),
     "a TIFF of 9000 pages": lambda: pages(9000),
     "a TIFF that claims planes": lambda: tiff(DISC, description=OME),
+    "a TIFF that names another": lambda: tiff(DISC, description=OTHER),
+    "a TIFF of no columns": lambda: with_width(struct.pack("<HHII", 256, 4, 1, 0)),
+    "a TIFF of 16.5 columns": lambda: with_width(struct.pack("<HHIf", 256, 11, 1, 16.5)),
     "a TIFF of 16 bits": lambda: tiff(DISC.astype(np.uint16)),
     "half a TIFF": lambda: tiff(DISC)[:9000],
     "a BMP of 60000 x 60000": lambda: (
