@@ -13,6 +13,7 @@ from yacs.config import CfgNode
 
 from config import config_mistakes, parse_args, read_cfg
 from config.check import LABEL_FILES, check_cfg, get
+from config.lock import lock
 from config.run import exit_code, print_result, script, start_log, start_run
 
 if TYPE_CHECKING:
@@ -49,16 +50,17 @@ def main(argv: Sequence[str]) -> int:
     needed = ["TEST.WSI_FOLDER", "TEST.LABELS_CSV", "TEST.MODEL_WEIGHTS_FOLDER", "DATASETS.ID_CSV"]
     needed += [] if cfg.TEST.LABELS_CSV else [key for key in LABEL_FILES if get(cfg, key)]
     check_cfg(cfg, needed, mistakes)
-    so_far = start_log()
-    members, rule = load_networks(cfg)
-    cfg = with_card(cfg, members[0])
     from data.case import refuse_same_names
     from data.cases import list_test_cases
 
-    with config_mistakes():  # before there is a folder: none is left of a table that cannot be read
-        table = list_test_cases(cfg)
-    folder = start_run(cfg, Path(cfg.TEST.OUTPUT_DIR), so_far)
-    return test(cfg, members, rule, folder, refuse_same_names(table, folder))
+    so_far = start_log()
+    with lock(Path(cfg.TEST.OUTPUT_DIR)) as folder:
+        members, rule = load_networks(cfg)
+        cfg = with_card(cfg, members[0])
+        with config_mistakes():  # before the run begins: no folder is left of a table that cannot be read
+            table = list_test_cases(cfg)
+        folder = start_run(cfg, folder, so_far)
+        return test(cfg, members, rule, folder, refuse_same_names(table, folder))
 
 
 def load_networks(cfg: CfgNode) -> "tuple[list[Member], MaskRule]":
@@ -99,8 +101,10 @@ def test(cfg: CfgNode, members: "list[Member]", rule: "MaskRule", folder: Path, 
     from data.manifest import build_test_manifest, write_manifest
     from data.writers.results import Results
     from model.predictor import weight_files
+    from utils.atomic import clear_drafts
     from utils.failures import Failures
 
+    clear_drafts(folder)
     results = Results(folder)
     failures = Failures(table.problems, folder / "config.yaml")
     weights = weight_files(Path(cfg.TEST.MODEL_WEIGHTS_FOLDER), cfg.TEST.ENGINE)

@@ -10,6 +10,7 @@ from yacs.config import CfgNode
 
 from config import config_mistakes, parse_args, read_cfg
 from config.check import check_cfg, label_options
+from config.lock import lock
 from config.run import exit_code, print_result, script, start_log, start_run
 
 if TYPE_CHECKING:
@@ -28,10 +29,11 @@ def main(argv: Sequence[str]) -> int:
     from data.cases import list_cases
 
     so_far = start_log()
-    with config_mistakes():  # before there is a folder: none is left of a table that cannot be read
-        table = list_cases(cfg)
-    run = start_run(cfg, Path(cfg.DATASETS.TRAIN_FOLDER), so_far)
-    return cut_tiles(cfg, run, refuse_same_names(table, run))
+    with lock(Path(cfg.DATASETS.TRAIN_FOLDER)) as folder:
+        with config_mistakes():  # before the run begins: no folder is left of a table that cannot be read
+            table = list_cases(cfg)
+        run = start_run(cfg, folder, so_far)
+        return cut_tiles(cfg, run, refuse_same_names(table, run))
 
 
 def cut_tiles(cfg: CfgNode, run: Path, table: "CaseTable") -> int:
@@ -40,9 +42,11 @@ def cut_tiles(cfg: CfgNode, run: Path, table: "CaseTable") -> int:
     from data.patches.statistics import PixelStatistics
     from data.patches.tiles import TileRow, build_tile_folder, cut_case, describe_set, finish_tiles, start_tiles
     from data.sources.opening import build_reader
+    from utils.atomic import clear_drafts
     from utils.failures import Failures
     from utils.progress import track
 
+    clear_drafts(run)
     failures = Failures(table.problems, run / "config.yaml")
     write_manifest(run / "manifest.csv", build_manifest(cfg, table.cases, failures))
     folder, reader, statistics = build_tile_folder(cfg), build_reader(cfg), PixelStatistics()

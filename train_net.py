@@ -5,7 +5,7 @@ import shutil
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ from yacs.config import CfgNode
 from config import ConfigError, config_mistakes, parse_args, read_cfg
 from config.check import check_cfg, label_options, learns_from_tiles, pseudo_options
 from config.load import all_keys
+from config.lock import lock
 from config.resume import STATES, choose_run
 from config.run import ALL_GOOD, SOME_FAILED, exit_code, print_result, script, start_log, start_run
 from utils.ranks import agree, check_ranks, is_writer, ranks
@@ -63,7 +64,8 @@ def main(argv: Sequence[str]) -> int:
         folder, resumed = agree(choose_run(cfg, args.resume) if is_writer() else None)
         began = folder / "config.yaml" if resumed else args.config_file
         earlier = Path(began).with_name("manifest.csv") if began else None
-        return run_in(folder, cfg, resumed, earlier)
+        with lock(folder) if is_writer() else nullcontext():
+            return run_in(folder, cfg, resumed, earlier)
 
 
 def run_in(folder: Path, cfg: CfgNode, resumed: bool, earlier: Path | None) -> int:
@@ -132,20 +134,17 @@ def train(cfg: CfgNode, run: Path, material: Material, earlier: Path | None, fai
     """Train each fold, predict the cases that it did not see, tune the threshold and report; returns the exit code."""
     from data.manifest import warn_of_changes, write_manifest
     from utils.atomic import clear_drafts
-    from utils.lock import lock
 
-    with ExitStack() as held:
-        with config_mistakes():
-            held.enter_context(lock(run / STATES / "lock"))
-        clear_drafts(run)
-        summaries = note_folds(run, material)
-        if earlier and earlier.is_file():
-            warn_of_changes(earlier, material.files)
-        write_manifest(run / "manifest.csv", material.files)
-        folds = choose_folds(cfg, material)
-        if not train_folds(cfg, run, material, folds):
-            return SOME_FAILED
-        return evaluate(cfg, run, material, folds, summaries, failures)
+    (run / STATES).mkdir(exist_ok=True)
+    clear_drafts(run)
+    summaries = note_folds(run, material)
+    if earlier and earlier.is_file():
+        warn_of_changes(earlier, material.files)
+    write_manifest(run / "manifest.csv", material.files)
+    folds = choose_folds(cfg, material)
+    if not train_folds(cfg, run, material, folds):
+        return SOME_FAILED
+    return evaluate(cfg, run, material, folds, summaries, failures)
 
 
 def choose_folds(cfg: CfgNode, material: Material) -> Sequence[int]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from yacs.config import CfgNode
 
 from config.load import ConfigError, all_keys, read_cfg
+from config.lock import NAME, lock
 from config.run import run_name
 
 STATES = "training_state"  # folder in a run that is there from its first checkpoint until its end
@@ -39,6 +40,9 @@ def choose_run(cfg: CfgNode, resume: str) -> tuple[Path, bool]:
         check_same(cfg, unfinished)
         return unfinished, True
     folder = Path(cfg.OUTPUT_DIR) / run_name(cfg)
+    if (folder / NAME).exists():
+        with lock(folder):
+            pass  # a run that is at work still is another mistake than one that ended
     if (folder / "weights").exists() or (folder / STATES).exists():
         advice = "choose another name or remove it" + "; --resume goes on with it" * (folder / STATES).exists()
         raise ConfigError([f"RUN_NAME: {folder} holds a trained run; {advice}"])

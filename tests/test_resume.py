@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from config.lock import lock
 from model.training_state import load_state
-from utils.lock import lock
 
 ROOT = Path(__file__).resolve().parent.parent
 EPOCHS = 3
@@ -145,7 +145,7 @@ def test_a_killed_process_that_loads_is_told_and_training_can_go_on(whole):
 def test_two_processes_never_train_in_one_folder(whole):
     argv, log = words(whole, "shared", SOLVER__FOLDS=[0]), whole / "shared.txt"
     assert call(argv, log, 3) == -signal.SIGKILL
-    with lock(whole / "runs" / "shared" / "training_state" / "lock"):
+    with lock(whole / "runs" / "shared"):
         assert call([*argv, "--resume"], log) == 2
     assert f"error: another process is at work in {whole / 'runs' / 'shared'}" in log.read_text()
 

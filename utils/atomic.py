@@ -1,38 +1,78 @@
 """Writing a file or a folder so that its final name never holds a part of it."""
 
+import contextlib
+import ctypes
+import errno
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}  # what a write says where there is no room
+PROBE_BYTES = 2**20
+ROOM = re.compile(r"\.(.+)-[a-z0-9_]{8}")  # what holds a draft, as tempfile names it
+OF_SAFETENSORS = ".tmp"  # how its own drafts of a draft begin
+
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path` that takes its place when the block ends well, and vanishes otherwise.
 
-    The block may write a file or make a folder there. A file is synced to disk first; a folder that stood at `path`
-    is replaced whole.
+    The block may write a file or make a folder there. Either is synced to disk first; a folder that stood at `path`
+    is replaced whole. Where the disk is full, the OSError names `path`.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    room = Path(tempfile.mkdtemp(prefix=f".{path.name[:60]}-", dir=path.parent))
-    draft = room / path.name
+    with named_if_full(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        room = Path(tempfile.mkdtemp(prefix=f".{path.name[:60]}-", dir=path.parent))
+        draft = room / path.name
+        try:
+            yield draft
+            if draft.is_dir():
+                _replace_folder(draft, path, room)
+            else:
+                _sync(draft)
+                os.replace(draft, path)
+        except Exception as error:
+            if getattr(error, "errno", None) is None:  # Pillow's and others' errors do not tell of a full disk
+                (room / "probe").write_bytes(bytes(PROBE_BYTES))
+            raise
+        finally:
+            shutil.rmtree(room, ignore_errors=True)
+
+
+@contextmanager
+def named_if_full(path: Path) -> Iterator[None]:
+    """Have the OSError of a full disk name `path`: by itself it names nothing, or a draft."""
     try:
-        yield draft
-        if draft.is_dir():
-            _replace_folder(draft, path, room)
-        else:
-            _sync(draft)
-            os.replace(draft, path)
-    finally:
-        shutil.rmtree(room, ignore_errors=True)
+        yield
+    except OSError as error:
+        if error.errno in FULL:
+            error.filename, error.filename2 = str(path), None
+        raise
 
 
 def clear_drafts(folder: Path) -> None:
-    """Remove what killed processes left below a folder that `atomic_path` would have cleared away."""
-    for room in [path for path in folder.rglob(".*-*") if path.is_dir()]:
-        shutil.rmtree(room, ignore_errors=True)
+    """Remove what killed processes left below a folder that `atomic_path` would have cleared away.
+
+    A hidden folder that holds anything but a draft is left alone; so are maps, which hold no drafts.
+    """
+    for place, folders, _ in os.walk(folder):
+        rooms = [name for name in folders if _is_room(Path(place) / name)]
+        for name in rooms:
+            shutil.rmtree(Path(place) / name, ignore_errors=True)
+        folders[:] = [name for name in folders if name not in rooms and not name.endswith(".zarr")]
+
+
+def _is_room(path: Path) -> bool:
+    match = ROOM.fullmatch(path.name)
+    if match is None or path.is_symlink():
+        return False
+    with contextlib.suppress(OSError):
+        return all(each.startswith((match[1], OF_SAFETENSORS)) for each in os.listdir(path))
+    return False
 
 
 def write_text(path: Path, text: str) -> None:
@@ -41,12 +81,44 @@ def write_text(path: Path, text: str) -> None:
         draft.write_text(text, encoding="utf-8")
 
 
+def write_bytes(path: Path, content: bytes | bytearray) -> None:
+    """Write `content` to `path` in one step; it reaches the disk when the system likes, or by `sync_folder`.
+
+    For files by the thousand, that something else commits.
+    """
+    draft = path.with_name(f".{path.name}")
+    try:
+        with named_if_full(path):
+            draft.write_bytes(content)
+            os.replace(draft, path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring to disk all that was written to the file system of a folder."""
+    sync = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
+    if sync is None:
+        os.sync()
+        return
+    file = os.open(folder, os.O_RDONLY)
+    try:
+        if sync(file):
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), str(folder))
+    finally:
+        os.close(file)
+
+
 def _sync(path: Path) -> None:
     with path.open("rb") as file:
         os.fsync(file.fileno())
 
 
 def _replace_folder(draft: Path, path: Path, room: Path) -> None:
+    for each in draft.rglob("*"):
+        if each.is_file():
+            _sync(each)
     if path.exists():
         os.replace(path, room / f"{path.name}~")
     os.replace(draft, path)

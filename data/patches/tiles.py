@@ -25,7 +25,7 @@ from data.sources.labels import IGNORE, ScaledLabels
 from data.sources.levels import ensure_level
 from data.sources.opening import CaseReader
 from data.sources.source import ScaledSource, Source
-from utils.atomic import write_text
+from utils.atomic import sync_folder, write_bytes, write_text
 from utils.colours import class_palette
 from utils.tables import read_table, write_table
 from utils.threads import Ahead, reader_count
@@ -224,9 +224,11 @@ def padded_mask(labels: ScaledLabels, box: Box) -> np.ndarray:
 def finish_tiles(folder: TileFolder, rows: list[TileRow], card: dict[str, object]) -> None:
     """Write tiles.json, then the index, and remove tiles of an earlier set that it does not name.
 
-    Raises FileNotFoundError where a tile is gone meanwhile: the index names only what is there.
+    The tiles are brought to disk first: whatever the index names is whole. Raises FileNotFoundError where a tile
+    is gone meanwhile.
     """
     _require_tiles(folder, rows)
+    sync_folder(folder.root)
     write_text(folder.card, json.dumps(card, indent=2) + "\n")
     write_table(folder.index, [asdict(row) for row in rows], list(TileRow.__dataclass_fields__))
     named = {row.tile for row in rows}
@@ -257,14 +259,14 @@ def save_image(path: Path, pixels: np.ndarray) -> None:
     # Paeth's predictor and run lengths: as small as the usual search for repeats on stained tissue, in half of the time
     options = {"level": 1, "filter": imagecodecs.PNG.FILTER.PAETH, "strategy": imagecodecs.PNG.STRATEGY.RLE}
     flat = pixels[..., 0] if pixels.shape[-1] == 1 else pixels
-    path.write_bytes(imagecodecs.png_encode(np.ascontiguousarray(flat), **options))
+    write_bytes(path, imagecodecs.png_encode(np.ascontiguousarray(flat), **options))
 
 
 def save_mask(path: Path, classes: np.ndarray) -> None:
     """Write class indices (rows, columns) as PNG with a palette: the values stay, the eye sees colours."""
     lowest = int(classes.min())
     is_constant = lowest == classes.max()
-    path.write_bytes(_constant_png(lowest, classes.shape) if is_constant else _palette_png(classes))
+    write_bytes(path, _constant_png(lowest, classes.shape) if is_constant else _palette_png(classes))
 
 
 @lru_cache(maxsize=16)

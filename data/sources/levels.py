@@ -11,6 +11,7 @@ import numpy as np
 
 from data.patches.grid import Box, whole
 from data.sources.source import ScaledSource, Source, best_level
+from utils.atomic import named_if_full
 from utils.threads import Ahead, reader_count
 
 LEAST_PIXELS = 2**24  # smaller levels are read again rather than copied
@@ -60,8 +61,9 @@ def ensure_level(source: Source, shape: tuple[int, ...], folder: Path) -> Iterat
         return
     folder.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=".level-", dir=folder) as room:
-        path = Path(room) / "pixels"
-        write_scaled(path, ScaledSource(source, shape))
+        path = Path(room) / "level"  # as `clear_drafts` knows it
+        with named_if_full(folder):
+            write_scaled(path, ScaledSource(source, shape))
         yield WithLevel(source, path, shape)
 
 

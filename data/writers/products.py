@@ -92,7 +92,7 @@ class Products:
         frame, target = mask.probabilities.frame, results.run_lengths(mask.id)
         if "tiff" in self.names:
             return write_case_rle(target, mask.id, results.mask(mask.id), frame)
-        with TemporaryDirectory(prefix=".", dir=results.root) as folder:
+        with TemporaryDirectory(prefix=".mask-", dir=results.root) as folder:
             tiff = Path(folder) / "mask.tiff"
             write_mask_tiff(tiff, mask.probabilities, mask.threshold)
             return write_case_rle(target, mask.id, tiff, frame)

@@ -1,6 +1,9 @@
+import errno
+import os
+
 import pytest
 
-from utils.atomic import atomic_path, write_text
+from utils.atomic import atomic_path, clear_drafts, sync_folder, write_bytes, write_text
 
 
 class InterruptedRunError(Exception):
@@ -68,3 +71,46 @@ def test_drafts_of_one_path_do_not_meet(tmp_path):
         first.write_text("1")
         second.write_text("2")
     assert (tmp_path / "a.txt").read_text() == "1"  # the outer block ends last
+
+
+def test_what_killed_processes_left_is_cleared_and_nothing_else(tmp_path):
+    mine = [".cache-12345678/kept.txt", ".venv-3/a", "maps/a.zarr/.a.zarr-12345678/a.zarr", "a.txt"]
+    drafts = ["maps/.a.zarr-abcd_123/a.zarr/c/0", "maps/.a.zarr-abcd_123/a.zarr~/c/0", ".a.txt-12345678/a.txt"]
+    for name in mine + drafts:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "maps" / ".a.csv-12345678").mkdir()
+    clear_drafts(tmp_path)
+    found = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file())
+    assert found == sorted(mine)
+    assert names(tmp_path / "maps") == ["a.zarr"]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS])
+def test_a_full_disk_is_told_of_by_the_final_name(tmp_path, number):
+    path = tmp_path / "a.txt"
+    with pytest.raises(OSError, match="full") as caught, atomic_path(path):
+        raise OSError(number, "full")
+    assert caught.value.filename == str(path)
+    assert names(tmp_path) == []
+
+
+def test_other_errors_keep_the_name_of_their_file(tmp_path):
+    with pytest.raises(FileNotFoundError) as caught, atomic_path(tmp_path / "a.txt"):
+        (tmp_path / "other").read_text()
+    assert caught.value.filename == str(tmp_path / "other")
+
+
+def test_bytes_appear_whole_or_not_at_all(tmp_path, monkeypatch):
+    write_bytes(tmp_path / "a.png", b"old")
+    sync_folder(tmp_path)
+
+    def full(*args):
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OSError, match="full") as caught:
+        write_bytes(tmp_path / "a.png", b"new")
+    assert caught.value.filename == str(tmp_path / "a.png")
+    assert (tmp_path / "a.png").read_bytes() == b"old"
+    assert names(tmp_path) == ["a.png"]
