@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +19,7 @@ from utils.atomic import atomic_path
 FORMAT = "glomeruli-segmentation training state 1"
 ENTRY = "state"  # the one entry of a file's metadata
 PLACE = "<tensor>"  # stands in the plain values where a tensor belongs
+OS_ERROR = re.compile(r"\(os error (\d+)\)")  # in what safetensors says of a full disk
 log = logging.getLogger(__name__)
 
 
@@ -34,7 +36,13 @@ def save_state(path: Path, state: Mapping[str, Any]) -> None:
     values = _part(state, tensors)
     text = json.dumps({"format": FORMAT, "checksum": _checksum(tensors), "values": values})
     with atomic_path(path) as draft:
-        save_file(tensors, draft, {ENTRY: text})
+        try:
+            save_file(tensors, draft, {ENTRY: text})
+        except SafetensorError as error:
+            number = OS_ERROR.search(str(error))
+            if number is None:
+                raise
+            raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
         if path.exists():
             os.replace(path, previous(path))
 
