@@ -49,7 +49,11 @@ class History(Callback):
         train_loss, valid_loss, dice = self.learn.recorder.values[-1]
         seconds, iou = time.monotonic() - self.begun, self.learn.metrics[0].iou
         values = (self.fold, self.epoch + 1, self.opt.hypers[-1]["lr"], train_loss, valid_loss, dice, iou, seconds)
-        self.rows.append(dict(zip(COLUMNS, values, strict=True)))
+        # as the table keeps them: pictures of a run that goes on, from its table, are those of one that never stopped
+        rounded = (
+            value if name in WHOLE else float(f"{value:.6g}") for name, value in zip(COLUMNS, values, strict=True)
+        )
+        self.rows.append(dict(zip(COLUMNS, rounded, strict=True)))
         self.save()
         left = seconds * (self.n_epoch - self.epoch - 1)
         log.info(
