@@ -1,5 +1,6 @@
 """The frame of every script: a run folder that explains itself, a log, and exit codes."""
 
+import contextlib
 import ctypes
 import importlib.metadata
 import logging
@@ -25,6 +26,7 @@ from config.load import ConfigError
 ALL_GOOD, SOME_FAILED, BAD_CONFIG, BAD_ENVIRONMENT = 0, 1, 2, 3
 M_MMAP_THRESHOLD, M_ARENA_MAX = -3, -8  # of glibc's malloc.h
 LARGE_BLOCK_BYTES = 2**22
+GRACE_SECONDS = 9.0  # within which a script ends after a signal
 LIBRARIES = (
     "torch",
     "fastai",
@@ -53,6 +55,9 @@ def script(main: Callable[[Sequence[str]], int]) -> Callable[[Sequence[str]], in
         except ConfigError as error:
             _complain(error.mistakes)
             return BAD_CONFIG
+        except _Terminated:
+            _complain(["stopped by SIGTERM"])
+            raise
         except KeyboardInterrupt:
             _complain(["stopped by the user"])
             return 130
@@ -64,22 +69,43 @@ def script(main: Callable[[Sequence[str]], int]) -> Callable[[Sequence[str]], in
     return wrapped
 
 
+class _Terminated(SystemExit):
+    """SIGTERM came."""
+
+
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """Let SIGTERM end the script as Ctrl-C does, with code 143, so that drafts are cleared away."""
+    """Let SIGTERM end the script as Ctrl-C does, with code 143, so that drafts are cleared away.
+
+    After either of them it ends within GRACE_SECONDS, even if a thread is at work on something large.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, _end)
+    watches: list[threading.Timer] = []
+
+    def end(number: int, frame: FrameType | None) -> None:
+        # nothing is said here: the signal may have come in the middle of a line of the log
+        watches.append(threading.Timer(GRACE_SECONDS, _leave, [number]))
+        watches[-1].daemon = True
+        watches[-1].start()
+        raise KeyboardInterrupt if number == signal.SIGINT else _Terminated(128 + number)
+
+    # a shell may have left out Ctrl-C for work in the background
+    numbers = [signal.SIGTERM] + [signal.SIGINT] * (signal.getsignal(signal.SIGINT) is signal.default_int_handler)
+    before = {number: signal.signal(number, end) for number in numbers}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for watch in watches:
+            watch.cancel()
 
 
-def _end(number: int, frame: FrameType | None) -> None:
-    _complain(["stopped by SIGTERM"])
-    raise SystemExit(128 + number)
+def _leave(number: int) -> None:
+    sys.stderr.write(f"error: stopped in the middle of something large, {GRACE_SECONDS:.0f} s after the signal\n")
+    os._exit(128 + number)
 
 
 def _complain(mistakes: Sequence[str]) -> None:
@@ -111,7 +137,7 @@ def start_run(cfg: CfgNode, folder: Path, so_far: MemoryHandler | None = None, r
     """
     so_far = so_far or start_log()
     folder.mkdir(parents=True, exist_ok=True)
-    file = logging.FileHandler(folder / "log.txt", "a" if resumed else "w", "utf-8", errors="backslashreplace")
+    file = _LogFile(folder / "log.txt", "a" if resumed else "w", "utf-8", errors="backslashreplace")
     file.setFormatter(FORMATTER)
     so_far.setTarget(file)
     so_far.close()
@@ -163,6 +189,14 @@ class _BesideBars(logging.Handler):
         tqdm.write(_printable(self.format(record)), file=sys.stdout)
 
 
+class _LogFile(logging.FileHandler):
+    """Log.txt; where it cannot be written, as on a full disk, the terminal still has it all."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  the name is of logging
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handleError(record)
+
+
 def _without_name(cfg: CfgNode) -> CfgNode:
     """The config that repeats a run: its name stays with its folder, so that the repeat gets one of its own."""
     cfg = cfg.clone()
@@ -174,8 +208,12 @@ def _without_name(cfg: CfgNode) -> CfgNode:
 
 def _write(path: Path, text: str) -> None:
     draft = path.with_suffix(".part")
-    draft.write_text(text, encoding="utf-8")
-    os.replace(draft, path)
+    try:
+        draft.write_text(text, encoding="utf-8")
+        os.replace(draft, path)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def run_name(cfg: CfgNode) -> str:
@@ -222,8 +260,9 @@ def _printable(text: str) -> str:
 def _note(text: str) -> None:
     for handler in logging.getLogger().handlers:
         if isinstance(handler, logging.FileHandler) and handler.stream:
-            handler.stream.write(text + "\n")
-            handler.flush()
+            with contextlib.suppress(OSError):  # the terminal has it
+                handler.stream.write(text + "\n")
+                handler.flush()
 
 
 def exit_code(failed: Collection[str]) -> int:
