@@ -11,9 +11,13 @@ from utils.fastai_import import import_fastai
 
 import_fastai()
 
+import test_net  # noqa: E402, F401  tests.reliability.faults tiles and predicts in such processes as well
+import tiles_creator  # noqa: E402, F401
 import train_net  # noqa: E402
-from data.patches import build  # noqa: E402, F401
-from data.writers import results, samples  # noqa: E402, F401
+from data.patches import build, tiles  # noqa: E402, F401
+from data.stitching import case, postprocess  # noqa: E402, F401
+from data.writers import curve, products, results, samples, tuning  # noqa: E402, F401
+from model import onnx, predictor  # noqa: E402, F401
 from model.learner import PatchLearner  # noqa: E402
 
 

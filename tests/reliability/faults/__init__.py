@@ -1,0 +1,1 @@
+"""Faults that are injected into whole runs, each in a process of its own."""
