@@ -1,4 +1,6 @@
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -43,6 +45,17 @@ def test_resuming_without_a_checkpoint_is_an_error(tmp_path):
     make_run(tmp_path, "done", finished=True)
     (mistake,) = mistakes(cfg_of(tmp_path), "always")
     assert f"no checkpoint in {tmp_path};" in mistake
+
+
+def test_a_run_at_work_is_another_mistake_than_one_that_ended(tmp_path):
+    hold = "import pathlib, sys; from config.lock import lock\nwith lock(pathlib.Path(sys.argv[1])): print(), input()"
+    with subprocess.Popen(
+        [sys.executable, "-uc", hold, str(make_run(tmp_path, "a"))], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        process.stdout.readline()
+        assert f"process {process.pid} on" in mistakes(cfg_of(tmp_path, RUN_NAME="a"), "")[0]
+        process.kill()
+    assert "holds a trained run" in mistakes(cfg_of(tmp_path, RUN_NAME="a"), "")[0]
 
 
 def test_the_run_of_the_name_goes_on(tmp_path):

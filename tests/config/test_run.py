@@ -1,12 +1,15 @@
 import errno
 import logging
 import re
+import signal
 import sys
+import time
+from types import SimpleNamespace
 
 import pytest
 from tqdm import tqdm
 
-from config import ConfigError, load_cfg
+from config import ConfigError, load_cfg, run
 from config.run import describe_environment, exit_code, print_result, run_name, script, start_run
 
 
@@ -99,3 +102,50 @@ def test_a_log_line_stands_above_an_open_bar_and_not_in_it(tmp_path, capsys):
     out, err = capsys.readouterr()
     assert re.search(r"^\d\d:\d\d:\d\d INFO a line$", out, re.MULTILINE)
     assert "a line" not in err
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_after_a_signal_a_script_has_some_seconds_and_no_more(monkeypatch, number, code):
+    left = []
+    monkeypatch.setattr(run, "GRACE_SECONDS", 0.05)
+    monkeypatch.setattr(run, "_leave", left.append)
+
+    def slow(argv):
+        try:
+            signal.raise_signal(number)
+        finally:
+            time.sleep(0.5)  # a thread that is waited for
+
+    try:
+        ended = script(slow)([])
+    except SystemExit as error:
+        ended = error.code
+    assert (ended, left) == (code, [number])
+
+
+def test_a_log_that_cannot_be_written_stops_nothing(tmp_path, monkeypatch, capsys):
+    start_run(load_cfg(), tmp_path)
+
+    def full(*args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    (file,) = [each for each in logging.getLogger().handlers if isinstance(each, logging.FileHandler)]
+    with monkeypatch.context() as patch:
+        patch.setattr(file, "stream", SimpleNamespace(write=full, flush=full))
+        logging.getLogger("some.module").info("hello")
+        run.print_result("12 tiles")
+    said = capsys.readouterr()
+    assert "hello" in said.out
+    assert "12 tiles" in said.out
+    assert "Traceback" not in said.err
+
+
+def test_a_config_that_finds_no_room_is_named_and_leaves_no_draft(tmp_path, monkeypatch):
+    def full(*args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(run.os, "replace", full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        start_run(load_cfg(), tmp_path)
+    assert caught.value.filename == str(tmp_path / "config.yaml")
+    assert [path.name for path in tmp_path.iterdir()] == ["log.txt"]

@@ -35,5 +35,6 @@ def stopped(step: str, number: signal.Signals, count: int, folder: Path) -> Seen
 
 
 TERM, INT = signal.SIGTERM, signal.SIGINT
-tiling_term, training_term, prediction_term = (partial(stopped, step, TERM, 2) for step in ("tile", "train", "predict"))
-tiling_int, training_int, prediction_int = (partial(stopped, step, INT, 2) for step in ("tile", "train", "predict"))
+tiling_term, tiling_int = (partial(stopped, "tile", number, 2) for number in (TERM, INT))
+prediction_term, prediction_int = (partial(stopped, "predict", number, 2) for number in (TERM, INT))
+training_term, training_int = (partial(stopped, "train", number, 1) for number in (TERM, INT))
