@@ -20,7 +20,8 @@ RECENT_BYTES = 2**24  # decoded strips or tiles that a level keeps: about a row 
 PLAIN_BYTES = 2**20  # longer strips of bare bytes are read in parts
 SEGMENT_BYTES = 2**30  # that a tile or strip may have decoded
 HEADER_BYTES = 8
-COLOURS = {2, 6}  # RGB, and YCbCr, which decodes to it
+YCBCR, JPEG = 6, 7
+COLOURS = {2, YCBCR}  # RGB, and what JPEG decodes to it
 PHOTOMETRICS = {0, 1, 3} | COLOURS  # white is zero, black is zero, palette
 ALPHA = {1, 2}  # of ExtraSamples
 BITS = {1, 2, 4, 8}  # of a grey pixel
@@ -231,6 +232,8 @@ def _pages_of(series: tifffile.TiffPageSeries, path: Path) -> tuple[list[tifffil
     if page.photometric not in PHOTOMETRICS:
         name = getattr(page.photometric, "name", page.photometric)
         raise SourceError(f"{path.name} has {name} colours; convert it to RGB")
+    if page.photometric == YCBCR and page.compression != JPEG:  # decoders would hand over brightness as red
+        raise SourceError(f"{path.name} has YCbCr colours without JPEG; convert it to RGB")
     if page.bitspersample != 8 and (count > 1 or page.bitspersample not in BITS):
         raise SourceError(f"{path.name} has {count} channels of {page.bitspersample} bits; convert it to 8 bits")
     pages = [each.aspage() for each in series.pages if each is not None]

@@ -74,9 +74,9 @@ def webp_size(data: bytes) -> Size:
     return rows, columns
 
 
-SIZES: dict[int, Callable[[bytes], Size]] = {  # by the number of a TIFF's compression
+# by the number of a TIFF's compression; Aperio's 33003, whose colours are no RGB, is left to openslide
+SIZES: dict[int, Callable[[bytes], Size]] = {
     7: jpeg_size,
-    33003: jpeg2000_size,
     33004: jpeg2000_size,
     33005: jpeg2000_size,
     34712: jpeg2000_size,

@@ -56,6 +56,8 @@ def test_a_jpeg_tile_whose_end_is_missing_is_damage_and_not_grey(tmp_path):
         ({"TileWidth": 0}, r"tiles or strips of \(0, 64\)"),
         ({"TileOffsets": (0, 0, 0, 0)}, "0 of 3072 bytes of segment 0"),
         ({"Compression": 34887}, "compression LERC, which is not read"),
+        ({"Compression": 33003}, "compression APERIO_JP2000_YCBC, which is not read"),
+        ({"PhotometricInterpretation": 6}, "YCbCr colours without JPEG; convert it to RGB"),
         ({"BitsPerSample": (1, 1, 1)}, "3 channels of 1 bits"),
         ({"PhotometricInterpretation": 77}, "77 colours"),
     ],

@@ -225,6 +225,7 @@ KINDS: dict[str, Callable[[Room, np.ndarray], None]] = {
     "single channel": lambda room, image: write_slide(room.slide(), image[..., 0], photometric="minisblack"),
     "CMYK": lambda room, image: write_slide(room.slide(), np.dstack([image] * 2)[..., :4], photometric="separated"),
     "1 bit of RGB": lambda room, image: _with(room, image, compression="zlib", tags={"BitsPerSample": (1, 1, 1)}),
+    "YCbCr": lambda room, image: _with(room, image, compression="zlib", tags={"PhotometricInterpretation": 6}),
     "unknown colours": lambda room, image: _with(room, image, tags={"PhotometricInterpretation": 77}),
     "unknown compression": lambda room, image: _with(room, image, tags={"Compression": 34887}),
     "tiles of no width": lambda room, image: _with(room, image, tags={"TileWidth": 0}),
