@@ -41,7 +41,7 @@ def _fits(value: Any, hint: Any) -> bool:
         return any(_fits(value, each) for each in get_args(hint))
     if hint is float:
         return type(value) in (int, float) and abs(value) < math.inf
-    return type(value) is hint or (hint is type(None) and value is None) or not isinstance(hint, type)
+    return type(value) is hint
 
 
 def _shown(value: object) -> str:

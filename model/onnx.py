@@ -1,7 +1,6 @@
 """ONNX files as functions of raw patches, on ONNX Runtime or OpenVINO; no torch is needed."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -62,8 +61,6 @@ class OpenVinoNetwork:
             raise ValueError(f"{path} is no readable ONNX file: {_in_one_line(error)}") from error
         place = ["framework", ENTRY]  # where OpenVINO keeps an ONNX file's metadata
         self.card = decode_card({ENTRY: model.get_rt_info(place).value} if model.has_rt_info(place) else {}, path)
-        ends = model.inputs, model.outputs
-        _check_ends(path, self.card, *({each.any_name: _sides(each.partial_shape) for each in side} for side in ends))
         settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": core_count()}
         settings["CPU_RUNTIME_CACHE_CAPACITY"] = 0  # else memory grows by megabytes with every size of patch
         self._compiled = core.compile_model(model, "CPU", settings)
@@ -83,11 +80,6 @@ def _check_ends(path: Path, card: ModelCard, inputs: dict[str, list], outputs: d
             raise ValueError(
                 f"{path} has {what}; it must have one {name} of {card.network.axes} axes and {count} channels"
             )
-
-
-def _sides(shape: Any) -> list[int | str]:
-    """The sides that OpenVINO says, a text for one that is free."""
-    return ["free" if side.is_dynamic else side.get_length() for side in shape] if shape.rank.is_static else []
 
 
 def _as_traced(patches: np.ndarray) -> np.ndarray:

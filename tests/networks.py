@@ -19,9 +19,10 @@ def write_mean(path: Path, card: ModelCard, metadata: dict[str, str] | None = No
         helper.make_tensor("axes", TensorProto.INT64, [1], [1]),
         helper.make_tensor("white", TensorProto.FLOAT, [], [255.0]),
     ]
+    sides, pixels = ["d", "h", "w"][-card.network.axes :], {2: TensorProto.UINT8, 3: TensorProto.FLOAT}
     ends = [
-        helper.make_tensor_value_info("image", TensorProto.UINT8, ["n", card.in_channels, "h", "w"]),
-        helper.make_tensor_value_info("probability", TensorProto.FLOAT, ["n", 1, "h", "w"]),
+        helper.make_tensor_value_info("image", pixels[card.network.axes], ["n", card.in_channels, *sides]),
+        helper.make_tensor_value_info("probability", TensorProto.FLOAT, ["n", 1, *sides]),
     ]
     graph = helper.make_graph(nodes, "mean", ends[:1], ends[1:], constants)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)

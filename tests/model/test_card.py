@@ -59,7 +59,7 @@ def test_the_same_training_elsewhere_has_the_same_card():
 
 def test_the_card_of_a_volume_s_network_says_its_scale_by_axis_and_its_rule_of_intensities():
     def card(*options):
-        return build_card(load_cfg(options=options), [0.5], [0.5])
+        return build_card(load_cfg(options=["MODEL.IN_CHANNELS", "1", *options]), [0.5], [0.5])
 
     made = card("TILES.REDUCTIONS", "[1, 2, 2]", "INPUT.INTENSITY", "window", "INPUT.WINDOW", "[-160, 240]")
     assert (made.reduction, made.reductions, made.intensity) == (0.0, (1.0, 2.0, 2.0), ("window", -160.0, 240.0))

@@ -11,6 +11,7 @@ from model import export
 from model.card import ModelCard
 from model.custom_models import build_network
 from model.export import CLOSE, export_onnx
+from model.network_options import NetworkOptions
 from model.onnx import OnnxNetwork
 from model.torch_network import TorchNetwork
 
@@ -92,7 +93,7 @@ def test_equal_networks_give_equal_bytes_without_a_path_of_the_machine(tiny, pat
 
 
 def test_networks_of_three_axes_are_exported_too(tmp_path):
-    card = replace(CARD, in_channels=1, mean=(0.5,), std=(0.2,))
+    card = replace(CARD, in_channels=1, mean=(0.5,), std=(0.2,), network=NetworkOptions(axes=3))
     network = Solid()
     export_onnx(network, card, tmp_path / "solid.onnx", batches=((1, 16, 24, 32), (2, 8, 16, 24)))
     shape = (1, 1, 24, 8, 16)

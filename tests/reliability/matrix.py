@@ -19,7 +19,7 @@ import yaml
 
 from config.run import ALL_GOOD, BAD_CONFIG, SOME_FAILED
 from tests.reliability.room import GOOD, ODD, Room, furnish, products
-from tests.reliability.steps import STEPS, Seen
+from tests.reliability.steps import ROOMS, STEPS, Seen
 
 ROWS = Path(__file__).parent / "matrix"
 LEAST_STATUS = 200
@@ -82,7 +82,7 @@ def examine(case: Case, folder: Path) -> Outcome:
         made = [_named("inputs", case.make)(*case.given)] if case.make else []
         seen = _named("faults", case.run)(folder, *made)
         return Outcome(case, _line(case, seen), _difference(case, seen))
-    room = furnish(folder)
+    room = ROOMS.get(case.run, furnish)(folder)
     check: Check | None = _named("inputs", case.make)(room, *case.given) if case.make else None
     seen = STEPS[case.run](room)
     wrong = _difference(case, seen) or _harm(case, room) or (check(room) if check else "")
@@ -131,7 +131,7 @@ def _harm(case: Case, room: Room) -> str:
 def good_products(run: str, scale: tuple[tuple[str, object], ...] = ()) -> dict[str, dict[str, str]]:
     """What a step makes of the good cases when nothing is wrong, with these options of the tiles."""
     with TemporaryDirectory() as folder:
-        room = furnish(Path(folder) / "room")
+        room = ROOMS.get(run, furnish)(Path(folder) / "room")
         room.options |= dict(scale)
         seen = STEPS[run](room)
         assert seen.code == ALL_GOOD, seen.text

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import apps.segment
 import test_net
 import tiles_creator
-from tests.reliability import steps_weights
+from tests.reliability import steps_volumes, steps_weights
 from tests.reliability.room import Room, lay_pairs
+from tests.reliability.room_volumes import furnish_series, furnish_volumes
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,9 @@ STEPS: dict[str, Callable[[Room], Seen]] = {
     "predict": predict,
     "segment": segment,
     **{step.__name__: step for step in (steps_weights.export, steps_weights.segment_one, steps_weights.predict_torch)},
+    **{step.__name__: step for step in (steps_volumes.predict_volumes, steps_volumes.predict_series)},
 }
+ROOMS = {"predict_volumes": furnish_volumes, "predict_series": furnish_series}  # of steps that no slides are for
 
 
 def call(main: Callable[[list[str]], int], room: Room, options: dict[str, object]) -> Seen:

@@ -19,7 +19,9 @@ from tests.networks import write_mean
 from tests.reliability.room import Room
 
 ONNX_CARD = ModelCard("Unet", "", 3, ("object",), (0.0,) * 3, (1.0,) * 3, reduction=1.0, threshold=0.5)
-CARD = replace(ONNX_CARD, architecture="monai-UNet", network=NetworkOptions(channels=(4, 8), res_units=0))
+HALF = (0.5,) * 3
+SMALL = NetworkOptions(channels=(4, 8), res_units=0)
+CARD = replace(ONNX_CARD, architecture="monai-UNet", mean=HALF, std=HALF, network=SMALL)
 MARK = "executed"  # a file that no weights may make
 
 
