@@ -141,6 +141,9 @@ def predict_cases(
     with Beside() as finishing:
         for case, opening in track(opened_cases, "cases", len(cases)):
             with failures.guard(case.id, case.image.name):
+                if case.labels is not None:
+                    with reader.open_both(case):  # labels of another image are known before hours of prediction
+                        pass
                 with opening() as opened:
                     write_kept(results.tissue(case.id), opened.tissue, opened.plan, opened.plan.shape)
                     raw = opened.predict(predictor, results.probabilities(case.id), track)
@@ -175,23 +178,31 @@ class Finish:
     outcome: Outcome = field(default_factory=Outcome)
 
     def __call__(self, case: "Case", raw: "ProbabilityMap") -> None:
-        """Finish one case; an error becomes a failure."""
+        """Finish one case; an error becomes a failure, and leaves nothing of the case."""
+        with self.failures.guard(case.id, case.image.name):
+            try:
+                self._finish(case, raw)
+            except Exception:
+                self.results.discard(case.id)
+                raise
+
+    def _finish(self, case: "Case", raw: "ProbabilityMap") -> None:
         from data.scoring import case_histograms
         from data.stitching.postprocess import clean_case
         from data.writers.products import CaseMask
         from data.writers.results import evaluate_case
 
         results, outcome, extent = self.results, self.outcome, self.rule.extent
-        with self.failures.guard(case.id, case.image.name):
-            final = clean_case(raw, results.cleaned(case.id), self.rule)
-            both = None if case.labels is None else partial(self.reader.open_both, case)
-            self.products.write(results, CaseMask(case.id, final, extent, partial(self.reader.open_image, case), both))
-            outcome.done.append(case.id)
-            look = self.cfg.TEST.OVERLAY_PX, self.cfg.TEST.SURFACE_TOLERANCE_UM
-            outcome.scores += evaluate_case(case, self.reader, final, extent, results, *look)
-            if case.labels is not None:
-                with self.reader.open_both(case) as (_, labels):
-                    outcome.histograms += case_histograms(raw, labels).sum(0)
+        final = clean_case(raw, results.cleaned(case.id), self.rule)
+        both = None if case.labels is None else partial(self.reader.open_both, case)
+        self.products.write(results, CaseMask(case.id, final, extent, partial(self.reader.open_image, case), both))
+        look = self.cfg.TEST.OVERLAY_PX, self.cfg.TEST.SURFACE_TOLERANCE_UM
+        scores = evaluate_case(case, self.reader, final, extent, results, *look)
+        if both:
+            with both() as (_, labels):
+                outcome.histograms += case_histograms(raw, labels).sum(0)
+        outcome.done.append(case.id)
+        outcome.scores += scores
 
 
 def write_tables(

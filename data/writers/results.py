@@ -1,5 +1,6 @@
 """The folder of results: what each case leaves there, and the report over all of them."""
 
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from data.stitching.mask import Threshold, by_class
 from data.stitching.mask_rule import MaskRule
 from data.stitching.probability_map import ProbabilityMap
 from data.writers.errors import write_errors
-from data.writers.geojson import find_geojson
+from data.writers.geojson import compressed_path, find_geojson
 from data.writers.overlay import small_masks, write_overlay
 from utils.atomic import atomic_path
 from utils.bar_plot import plot_bars
@@ -116,6 +117,17 @@ class Results:
     def triptych(self, case_id: str) -> Path:
         """Input, truth and prediction side by side."""
         return self.root / "triptychs" / f"{case_id}.png"
+
+    def discard(self, case_id: str) -> None:
+        """Remove what was written of a case that failed after all."""
+        maps = [self.probabilities(case_id), self.cleaned(case_id)]
+        masks = [self.mask, self.run_lengths, self.ome, self.geojson, self.objects, self.nifti]
+        pictures = [self.preview, self.gif, self.overlay, self.errors, self.tissue, self.triptych]
+        for folder in maps:
+            shutil.rmtree(folder, ignore_errors=True)
+        for path in [each(case_id) for each in masks + pictures]:
+            path.unlink(missing_ok=True)
+        compressed_path(self.geojson(case_id)).unlink(missing_ok=True)
 
 
 def evaluate_case(
