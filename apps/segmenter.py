@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 from yacs.config import CfgNode
 
-from config import read_cfg
+from config import ConfigError, read_cfg
 from config.check import check_cfg, get
 from config.load import all_keys, flatten
 from config.yaml_text import load_yaml
@@ -222,13 +222,13 @@ def as_trained(cfg: CfgNode, card: "ModelCard") -> CfgNode:
 
 
 def _stated(card: "ModelCard") -> dict[str, object]:
-    """The options of the run that made the weights; raises ValueError where their card is damaged."""
+    """The options of the run that made the weights; raises ConfigError where their card is damaged."""
     try:
         content = load_yaml(card.config) or {}
     except ValueError as error:
-        raise ValueError(f"the config in the card of the weights cannot be read: {error}") from error
+        raise ConfigError([f"the config in the card of the weights cannot be read: {error}"]) from error
     if not isinstance(content, dict):
-        raise ValueError("the config in the card of the weights holds no KEY: VALUE lines")
+        raise ConfigError(["the config in the card of the weights holds no KEY: VALUE lines"])
     return dict(flatten(content))
 
 

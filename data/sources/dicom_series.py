@@ -11,12 +11,13 @@ import numpy as np
 
 from data.sources.itk_file import LPS_TO_RAS, in_short, simple_itk
 from data.sources.source import SourceError
-from data.sources.volume_file import AGAIN, Scratch, VolumeFile, need
+from data.sources.volume_file import AGAIN, MOST_DEFLATED, Scratch, VolumeFile, check_size, need
 from data.sources.volume_grid import make_grid
 
 UNEVEN = 0.1  # of the usual step: slices whose step differs by more are not those of one even stack
 BESIDE = 0.5  # of a pixel: so far a slice may lie beside the line through the first and the last one
 KINDS = (np.uint8, np.int16, np.int32)  # of values, the first that holds them all
+DEFLATED = "1.2.840.10008.1.2.1.99"  # a transfer syntax
 TAGS = [
     *("SeriesInstanceUID", "SeriesDescription", "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel"),
     *("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"),
@@ -69,6 +70,8 @@ def read_slices(folder: Path) -> list[Slice]:
     slices = []
     for path in sorted(_files(folder)):
         try:
+            if pydicom.filereader.read_file_meta_info(path).get("TransferSyntaxUID") == DEFLATED:
+                raise ValueError("it is deflated, which may unpack to any size; save it as it is")
             header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=TAGS)
         except Exception as error:  # its errors share no other base
             raise SourceError(f"{folder.name}: {path.name} is no DICOM file that can be read ({error})") from error
@@ -92,18 +95,23 @@ def _slice(folder: Path, path: Path, header: Any) -> Slice:
             )
     if int(header.get("NumberOfFrames") or 1) > 1 or int(header.get("SamplesPerPixel") or 1) > 1:
         raise SourceError(f"{folder.name}: {path.name} has several frames or colours; a slice has one number a pixel")
+    shape = int(header.Rows), int(header.Columns)
+    check_size(f"{folder.name}: {path.name}", math.prod(shape), MOST_DEFLATED * path.stat().st_size)
     row_mm, column_mm = map(float, header.PixelSpacing)
+    if not (0 < row_mm < math.inf and 0 < column_mm < math.inf):
+        raise SourceError(f"{folder.name}: {path.name} has PixelSpacing {row_mm:g}, {column_mm:g} mm; leave it out")
     axes = np.reshape([float(each) for each in header.ImageOrientationPatient], (2, 3)).T * (column_mm, row_mm)
     place = np.array([float(each) for each in header.ImagePositionPatient])
     if not (np.isfinite(axes).all() and np.isfinite(place).all()):
         raise SourceError(f"{folder.name}: {path.name} has a place in the patient that is no number")
     slope, intercept = float(header.get("RescaleSlope") or 1), float(header.get("RescaleIntercept") or 0)
+    if not (math.isfinite(slope) and math.isfinite(intercept)):
+        raise SourceError(f"{folder.name}: {path.name} has RescaleSlope {slope:g}, RescaleIntercept {intercept:g}")
     span, is_signed = 2.0 ** int(header.get("BitsStored") or 16), bool(header.get("PixelRepresentation"))
     least, most = (-span / 2, span / 2 - 1) if is_signed else (0.0, span - 1)
     ends = sorted((slope * least + intercept, slope * most + intercept))
     series = f"{header.get('SeriesDescription') or ''} {header.get('SeriesInstanceUID') or ''}".strip()
     is_whole = slope.is_integer() and intercept.is_integer()
-    shape = int(header.Rows), int(header.Columns)
     return Slice(path, series, shape, place, axes, ends[0], ends[1], is_whole)
 
 
@@ -168,7 +176,7 @@ def _decoded(each: Slice, dtype: np.dtype) -> np.ndarray:
     """The values (rows, columns) of a slice, rescaled as it says."""
     itk = simple_itk()
     try:
-        values = itk.GetArrayFromImage(itk.ReadImage(str(each.path)))
+        values = itk.GetArrayFromImage(itk.ReadImage(str(each.path), imageIO="GDCMImageIO"))
     except RuntimeError as error:
         raise SourceError(f"{each.path.name} cannot be decoded ({in_short(error)}); {AGAIN}") from error
     return values.reshape(each.shape).astype(dtype)

@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 
 from data.sources.source import SourceError
-from data.sources.volume_file import AGAIN, Scratch, VolumeFile, need, three_axes
+from data.sources.volume_file import AGAIN, MOST_DEFLATED, Scratch, VolumeFile, check_size, need, three_axes
 from data.sources.volume_grid import make_grid
 
 PART_BYTES = 2**22  # unpacked at a time
-MOST_DEFLATED = 1032  # bytes that one byte of gzip can stand for
 
 
 def open_nifti(path: Path) -> VolumeFile:
@@ -21,6 +20,8 @@ def open_nifti(path: Path) -> VolumeFile:
     image = _load(path)
     header = image.header
     dtype, offset = header.get_data_dtype(), int(image.dataobj.offset)
+    if offset < 0:
+        raise SourceError(f"{path.name} says that its voxels begin at byte {offset}; {AGAIN}")
     shape = three_axes(path.name, image.shape)
     if dtype.fields or dtype.kind not in "iuf":
         raise SourceError(f"{path.name} has {dtype} voxels; it must have one number a voxel")
@@ -31,10 +32,10 @@ def open_nifti(path: Path) -> VolumeFile:
     slope, intercept = float(image.dataobj.slope), float(image.dataobj.inter)
     raw = Scratch(dtype, shape)
     if path.suffix.lower() == ".gz":
-        _check_size(path, offset + raw.nbytes, MOST_DEFLATED * path.stat().st_size)
+        check_size(path.name, offset + raw.nbytes, MOST_DEFLATED * path.stat().st_size)
         mapped, scratch = raw.fill(_unpacked(path, offset, raw.nbytes))
     else:
-        _check_size(path, offset + raw.nbytes, path.stat().st_size)
+        check_size(path.name, offset + raw.nbytes, path.stat().st_size)
         mapped, scratch = lambda: np.memmap(path, dtype, "r", offset, shape, "F"), None
     return VolumeFile(path.name, grid, mapped, slope, intercept, scratch)
 
@@ -50,11 +51,6 @@ def _load(path: Path) -> Any:
     except Exception as error:  # its errors share no other base
         raise SourceError(f"{path.name} is no NIfTI file that can be read ({error}); {AGAIN}") from error
     return image
-
-
-def _check_size(path: Path, needed: int, most: int) -> None:
-    if needed > most:
-        raise SourceError(f"{path.name} is cut short: it holds at most {most} bytes of {needed}; {AGAIN}")
 
 
 def _unpacked(path: Path, offset: int, count: int) -> Iterator[bytes]:
@@ -76,5 +72,8 @@ def _unpacked(path: Path, offset: int, count: int) -> Iterator[bytes]:
 
 
 def _skip(file: gzip.GzipFile, count: int) -> None:
-    if len(file.read(count)) < count:
-        raise EOFError
+    while count > 0:
+        part = len(file.read(min(count, PART_BYTES)))
+        if not part:
+            raise EOFError
+        count -= part

@@ -16,6 +16,7 @@ from data.sources.volume_grid import VolumeGrid
 
 IN_MEMORY_BYTES = 2**26  # a smaller volume is unpacked in memory, a larger one to a scratch file
 AGAIN = "copy or download it again"
+MOST_DEFLATED = 1032  # bytes that one byte of gzip can stand for
 STRIP_VALUES = 2**22  # values that are looked at in one step
 
 
@@ -101,6 +102,12 @@ class Scratch:
             file.close()
             raise
         return lambda: np.memmap(file, self.dtype, "r", shape=self.shape, order="F"), file
+
+
+def check_size(name: str, needed: int, most: int) -> None:
+    """Raise SourceError for a file that says it had more bytes of voxels than it can have, before memory is taken."""
+    if needed > most:
+        raise SourceError(f"{name} is cut short: it holds at most {most} bytes of {needed}; {AGAIN}")
 
 
 def three_axes(name: str, shape: Sequence[int]) -> tuple[int, int, int]:
