@@ -45,11 +45,13 @@ class Outcome:
 @script
 def main(argv: Sequence[str]) -> int:
     """Predict every case of TEST.WSI_FOLDER; returns the exit code."""
-    args = parse_args(argv, "Predict the masks of whole cases with the networks of a weights folder.")
+    args = parse_args(argv, "Predict the masks of whole cases with the networks of a weights folder.", dry=True)
     cfg, mistakes = read_cfg(args.config_file, args.options)
     needed = ["TEST.WSI_FOLDER", "TEST.LABELS_CSV", "TEST.MODEL_WEIGHTS_FOLDER", "DATASETS.ID_CSV"]
     needed += [] if cfg.TEST.LABELS_CSV else [key for key in LABEL_FILES if get(cfg, key)]
     check_cfg(cfg, needed, mistakes)
+    if args.dry_run:
+        return list_plan(with_card(cfg, load_networks(cfg)[0][0]))
     from data.case import refuse_same_names
     from data.cases import list_test_cases
 
@@ -61,6 +63,18 @@ def main(argv: Sequence[str]) -> int:
             table = list_test_cases(cfg)
         folder = start_run(cfg, folder, so_far)
         return test(cfg, members, rule, folder, refuse_same_names(table, folder))
+
+
+def list_plan(cfg: CfgNode) -> int:
+    """Say what would be predicted and what is wrong with it; returns the exit code."""
+    from apps import dry_run
+    from data.cases import list_test_cases
+    from data.sources.opening import build_reader
+
+    start_log()
+    with config_mistakes():
+        table = list_test_cases(cfg)
+    return dry_run.list_plan(table, build_reader(cfg), f"predicted into {cfg.TEST.OUTPUT_DIR}")
 
 
 def load_networks(cfg: CfgNode) -> "tuple[list[Member], MaskRule]":

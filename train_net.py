@@ -53,13 +53,17 @@ class Material:
 def main(argv: Sequence[str]) -> int:
     """Train the folds, then tune the threshold on whole cases out of fold; returns the exit code."""
     about = "Train a network by folds and tune its threshold on whole cases out of fold."
-    args = parse_args(argv, about, resumable=True)
+    args = parse_args(argv, about, resumable=True, dry=True)
     cfg, mistakes = read_cfg(args.config_file, args.options)
     tiles = ["DATASETS.TRAIN_FOLDER"] * learns_from_tiles(cfg)
     paths = ["DATASETS.WSI_FOLDER", "DATASETS.ID_CSV", "DATASETS.FOLDS_CSV", *tiles, *label_options(cfg)]
     check_cfg(cfg, [*paths, *pseudo_options(cfg)], mistakes)
     with config_mistakes():
         check_ranks(cfg.SOLVER.BATCH_SIZE, cfg.SOLVER.FIND_LR)
+    if args.dry_run:
+        from apps.dry_run import list_training
+
+        return list_training(cfg, choose_run(cfg, args.resume)[0])
     with ranks():
         folder, resumed = agree(choose_run(cfg, args.resume) if is_writer() else None)
         began = folder / "config.yaml" if resumed else args.config_file

@@ -37,9 +37,12 @@ def config_mistakes() -> Iterator[None]:
         raise ConfigError([str(error)]) from error
 
 
-def parse_args(argv: Sequence[str], description: str, resumable: bool = False) -> argparse.Namespace:
-    """The command line that all scripts share: --config-file, trailing KEY VALUE pairs and, if asked for, --resume."""
+def parse_args(argv: Sequence[str], description: str, resumable: bool = False, dry: bool = False) -> argparse.Namespace:
+    """The command line that all scripts share: --config-file, KEY VALUE pairs, on demand --resume and --dry-run."""
     parser = argparse.ArgumentParser(description=description)
+    if dry:
+        about = "check the config, list the cases and what is wrong with them, and write nothing"
+        parser.add_argument("--dry-run", action="store_true", help=about)
     if resumable:
         about = "go on with the run that was stopped; with 'auto', start anew where there is none"
         choices = ["auto", "always"]

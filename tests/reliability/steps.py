@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -11,6 +12,8 @@ import tiles_creator
 from tests.reliability import steps_volumes, steps_weights
 from tests.reliability.room import Room, lay_pairs
 from tests.reliability.room_volumes import furnish_series, furnish_volumes
+
+TRACEBACK = -1  # in place of an exit code
 
 
 @dataclass(frozen=True)
@@ -85,4 +88,7 @@ def call(main: Callable[[list[str]], int], room: Room, options: dict[str, object
             code = main(argv)
         except SystemExit as error:
             code = int(error.code or 0)
+        except Exception:  # as Python would end; no promise, whatever is said
+            code = TRACEBACK
+            said.write(traceback.format_exc())
     return Seen(code, said.getvalue())
