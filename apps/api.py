@@ -21,7 +21,7 @@ from yacs.config import CfgNode
 from apps.pictures import kind_of
 from apps.segmenter import MEGA, Segmentation, Segmenter
 from config import ConfigError
-from utils.failures import one_line
+from utils.messages import one_line
 
 if TYPE_CHECKING:
     from fastapi import FastAPI

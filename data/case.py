@@ -13,7 +13,8 @@ from data.sources.dicom_series import holds_series
 from data.sources.file_name import ending
 from data.sources.label_file import LABEL_READERS
 from data.sources.named_mask import NamedMask
-from utils.failures import Failure, one_line
+from utils.failures import Failure
+from utils.messages import one_line
 
 LABEL_ENDINGS = (*READERS, *LABEL_READERS)
 LONGEST = 220  # bytes of an id: file systems take names of 255, and tiles and results add numbers and endings

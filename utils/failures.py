@@ -2,27 +2,18 @@
 
 import errno
 import logging
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 
+from utils.messages import one_line
 from utils.tables import write_table
 
 log = logging.getLogger(__name__)
 
 # the machine's trouble, not the case's: readers turn what is wrong with an input into errors of their own
 ENVIRONMENT = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM}
-MOST_LETTERS = 800  # of a message: a name in a damaged file may be as long as the file
-UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-
-
-def one_line(text: str) -> str:
-    """A message as one line that any terminal and table can show, however odd what it quotes; its middle may go."""
-    if len(text) > MOST_LETTERS:
-        text = f"{text[: MOST_LETTERS // 2]} ... {text[-MOST_LETTERS // 2 :]}"
-    return UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from data.sources.slice_stack import holds_stack, open_stack_masks
 from data.sources.source import VALUES_AT_ONCE, ScaledSource, Source, SourceError
 from data.sources.volume import VolumeLabels, is_volume
 from data.sources.volume_grid import VolumeGrid
+from utils.messages import one_line
 from utils.resample import needed_range
 from utils.rle import RleError, parse_rle
 
@@ -158,7 +159,9 @@ def _open_outlines(labels: Path | CocoImage, image: Path, shape: tuple[int, ...]
             raise SourceError(f"holds outlines, which need an image of 2 axes; {image.name} has {len(shape)}")
         return outline_labels(read_outlines(labels, image, shape), shape, names, file.name)
     except SourceError as error:
-        raise SourceError(f"{file.name} {error}") from error
+        raise SourceError(f"{file.name} {one_line(str(error))}") from error
+    except RecursionError as error:
+        raise SourceError(f"{file.name} holds lists in lists, too deep to be read") from error
 
 
 class _OneHot(Source):

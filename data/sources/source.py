@@ -11,7 +11,7 @@ import numpy as np
 
 from data.patches.grid import Box, whole
 from data.sources.volume_grid import VolumeGrid
-from utils.failures import one_line
+from utils.messages import one_line
 from utils.resample import resample_region
 
 VALUES_AT_ONCE = 2**20  # source pixels times channels of one resampling step: what a processor's cache holds

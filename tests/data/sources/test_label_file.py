@@ -154,3 +154,16 @@ def test_every_reader_has_an_ending_in_small_letters():
         list(read_outlines(list_images(coco({"a.tif": ([], SIZE)}, CLASSES), Path("c")).images[0], Path("a"), SIZE))
         == []
     )
+
+
+def test_a_file_that_is_nested_too_deep_is_named(tmp_path, monkeypatch):
+    """What of it the parser itself takes depends on how deep the program is at that moment."""
+    path = tmp_path / "a.geojson"
+    path.touch()
+    monkeypatch.setitem(LABEL_READERS, ".geojson", lambda *given: deeper(0))
+    with pytest.raises(SourceError, match=r"a\.geojson holds lists in lists, too deep"):
+        open_labels(Case("a", tmp_path / "a.tiff", path), (4, 4), ClassNames(["a"]), None)
+
+
+def deeper(level):
+    return deeper(level + 1)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from data.patches.grid import Box, whole
+from data.sources import READERS, open_source
 from data.sources import source as source_module
 from data.sources.source import (
     ArraySource,
@@ -209,3 +210,23 @@ def test_sides_that_shrink_by_any_factor_are_the_area_average_of_opencv(shape):
     found = ScaledSource(ArraySource(image), shape).read(whole(shape))
     expected = cv2.resize(image.astype(np.float32), shape[::-1], interpolation=cv2.INTER_AREA)
     assert np.abs(found - expected).max() < 0.51
+
+
+@pytest.mark.parametrize("shape", [(0, 5), (5, 0), (5, 1e-309), (5.0, 5)])
+def test_an_image_without_pixels_or_with_sides_that_are_no_whole_numbers_is_refused_and_closed(
+    shape, tmp_path, monkeypatch
+):
+    closed = []
+
+    class Odd(Source):
+        def __init__(self, path):
+            self.level_shapes = ((9, 9), shape)
+
+        def close(self):
+            closed.append(True)
+
+    (tmp_path / "a.png").touch()
+    monkeypatch.setitem(READERS, ".png", Odd)
+    with pytest.raises(SourceError, match=r"a\.png is damaged: it declares levels"):
+        open_source(tmp_path / "a.png")
+    assert closed == [True]

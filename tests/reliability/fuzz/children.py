@@ -132,7 +132,7 @@ def _examine(target: Target, one: Input, folder: Path) -> tuple[str, str] | None
             return f"{type(error).__name__} in {_place(error)}", traceback.format_exc()
     if _resident() - before > RESIDENT:
         return "memory: much is taken", f"{_resident() - before} bytes"
-    numeric = [each for each in warned if issubclass(each.category, RuntimeWarning)]
+    numeric = [each for each in warned if each.category is RuntimeWarning]  # of numpy; Pillow has one of its own kind
     return (f"warning: {_general(str(numeric[0].message))}", str(numeric[0])) if numeric else None
 
 

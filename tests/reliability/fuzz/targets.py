@@ -30,7 +30,7 @@ from data.stitching.mask_rule import MaskRule
 from tests.reliability.fuzz import seeds
 from tests.reliability.fuzz.mutations import Seed
 from tests.run_lengths import slow_mask
-from utils.failures import one_line
+from utils.messages import one_line
 from utils.rle import RleError, decode_rle, encode_rle, parse_rle
 
 NAME = "in"  # of the file that holds an input
@@ -65,7 +65,7 @@ class Target:
 
 def _was_in_read(error: MemoryError) -> bool:
     """Whether more was to be read from a file than there are addresses: what is not there takes no memory."""
-    return "read(" in (traceback.extract_tb(error.__traceback__)[-1].line or "")
+    return any("read(" in (frame.line or "") for frame in traceback.extract_tb(error.__traceback__)[-1:])
 
 
 def _unnamed(text: str, path: Path) -> str:

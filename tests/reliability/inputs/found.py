@@ -74,6 +74,17 @@ def list_for_a_key(room: Room) -> None:
     path.write_text(path.read_text().replace('"keys"', '["keys"]'))
 
 
+def nested(room: Room, kind: str) -> None:
+    """A geometry in 400 others, or coordinates in 950 lists: fewer than the parser itself refuses."""
+    features(room, "properties are a number")
+    begin, depth, end = '{"type": "GeometryCollection", "geometries": [', 400, "]}"
+    if kind == "coordinates":
+        begin, depth, end = "[", 950, "]"
+    inside = begin * depth + end * depth
+    geometry = inside if kind == "geometries" else f'{{"type": "Polygon", "coordinates": [{inside}]}}'
+    (room.folder / "outlines" / f"{ODD}.geojson").write_text(f'[{{"geometry": {geometry}}}]')
+
+
 def packed_blanks(room: Room) -> None:
     """A gzip of 200 KB that unpacks to 200 MB."""
     features(room, "properties are a number")

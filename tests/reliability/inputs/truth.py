@@ -8,7 +8,7 @@ import tifffile
 from PIL import Image
 
 from tests.reliability.room import ODD, SHAPE, Room, draw, write_slide
-from utils.failures import one_line
+from utils.messages import one_line
 from utils.rle import encode_rle
 
 Check = Callable[[Room], str]
