@@ -13,6 +13,8 @@ from data.sources.source import SourceError
 
 FARTHEST_PX = 2**31  # a coordinate from here on has overflowed somewhere
 AT_ONCE = 2**12  # polygons that are filled at a time, to keep intermediate arrays small
+CROSSED_AT_ONCE = 2**24  # columns of pixels that edges cross which are filled at a time: about a gigabyte
+MOST_CROSSED = 2**24, 2**28  # of a polygon and of an object, which may have many; more would take minutes
 PAIRS_AT_ONCE = 2**21  # of edges that are compared at a time
 MOST_CROSSINGS = 10_000  # of a ring with itself that are mended: a few seconds
 MOST_NEAR, NEAR_EACH = 100_000, 30  # pairs of edges whose boxes meet, in all and besides for each edge
@@ -36,6 +38,7 @@ def outline_labels(outlines: Iterable[Outline], shape: tuple[int, ...], names: C
             elif index is not None:
                 area, was_valid = find_area(outline)
                 _refuse_outside(area, shape)
+                _refuse_zigzag(area, shape[1])
                 layers.add(index, area)
                 mended += [outline.name] * (not was_valid)
                 empty += [outline.name] * area.is_empty
@@ -106,6 +109,21 @@ def _refuse_outside(area: shapely.Geometry, shape: tuple[int, ...]) -> None:
         )
 
 
+def _refuse_zigzag(area: shapely.Geometry, columns: int) -> None:
+    """Refuse an object that would take gigabytes or minutes to fill; one of few corners is known to be none."""
+    if shapely.get_num_coordinates(area) * columns > MOST_CROSSED[0]:
+        crossed = _columns_crossed(shapely.get_parts(area), columns)
+        if crossed.max() > MOST_CROSSED[0] or crossed.sum() > MOST_CROSSED[1]:
+            raise SourceError(f"goes to and fro over {crossed.sum():.3g} columns of pixels; simplify it")
+
+
+def _columns_crossed(polygons: np.ndarray, columns: int) -> np.ndarray:
+    """How many columns of pixels the edges of each polygon cross, together."""
+    points, owner = shapely.get_coordinates(polygons, return_index=True)
+    x, is_edge = np.clip(points[:, 0], 0, columns), owner[1:] == owner[:-1]
+    return np.bincount(owner[1:][is_edge], np.abs(np.diff(x))[is_edge], len(polygons))
+
+
 def _remark(file: str, objects: Sequence[str], what: str) -> None:
     if objects:
         more = f" and {len(objects) - NAMED} more" if len(objects) > NAMED else ""
@@ -125,16 +143,25 @@ class _Layers:
         waiting = self._waiting.setdefault(index, [])
         waiting.append(area)
         if len(waiting) >= AT_ONCE:
-            self.add_runs(index, fill(self._waiting.pop(index), self.shape))
+            self._fill(index, self._waiting.pop(index))
 
     def add_runs(self, index: int, runs: Runs) -> None:
-        """Take runs, in any order."""
-        self._runs.setdefault(index, []).append(runs)
+        """Take runs, in any order; those that overlap are united before they take more room than their pixels."""
+        kept = self._runs.setdefault(index, [])
+        kept.append(runs)
+        if len(kept) > 1 and sum(len(starts) for starts, _ in kept) > CROSSED_AT_ONCE:
+            self._runs[index] = [unite(kept)]
+
+    def _fill(self, index: int, areas: Sequence[shapely.Geometry]) -> None:
+        polygons = shapely.get_parts(np.asarray(areas))
+        batch = np.cumsum(_columns_crossed(polygons, self.shape[1])) // CROSSED_AT_ONCE
+        for part in np.split(polygons, np.flatnonzero(np.diff(batch)) + 1):
+            self.add_runs(index, fill(list(part), self.shape))
 
     def united(self) -> list[tuple[int, Runs]]:
         """Each index with its runs, classes first, then background, then what is ignored."""
         for index, areas in self._waiting.items():
-            self.add_runs(index, fill(areas, self.shape))
+            self._fill(index, areas)
         self._waiting = {}
         order = sorted(self._runs, key=lambda index: index or IGNORE - 0.5)
         return [(index, unite(self._runs.pop(index))) for index in order]

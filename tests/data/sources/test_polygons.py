@@ -245,6 +245,25 @@ def test_a_scribble_is_refused_before_it_takes_minutes():
         outline_labels([Outline("object 3", "a", [[ring]])], (100, 100), ClassNames(["a"]), "x.geojson")
 
 
+def test_a_zigzag_is_refused_before_it_takes_gigabytes():
+    xs = np.where(np.arange(4000) % 2, 99_000, 1000)
+    ring = np.vstack([[(0, 0)], np.stack([xs, np.arange(4000) * 2], 1), [(0, 8999)]])
+    with pytest.raises(SourceError, match="object 4 goes to and fro over 3"):
+        outline_labels([Outline("object 4", "a", [[ring]])], (9000, 100_000), ClassNames(["a"]), "x.geojson")
+
+
+def test_polygons_are_filled_in_parts_to_the_same_pixels(monkeypatch):
+    rings = [[np.array([(x, 1), (x + 5, 2), (x + 6, 8), (x + 1, 7)])] for x in range(0, 40, 3)]
+    outlines = [Outline("all", "a", rings), Outline("again", "a", rings[::-1])]
+
+    def pixels():
+        return outline_labels(outlines, (10, 50), ClassNames(["a"]), "x.geojson").read(whole((10, 50)))
+
+    expected = pixels()
+    monkeypatch.setattr(polygons_module, "CROSSED_AT_ONCE", 13)
+    np.testing.assert_array_equal(pixels(), expected)
+
+
 def test_an_object_outside_its_image_is_refused_with_the_places_of_both():
     far = [(x + 20, y) for x, y in SQUARE]
     with pytest.raises(SourceError, match=r"object 5 lies at x 21 to 25, y 1 to 5, outside its image of 7 x 6"):
