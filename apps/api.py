@@ -219,7 +219,6 @@ def build_app(cfg: CfgNode, segmenter: Segmenter) -> "FastAPI":
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.state.in_work = 0
     _add_work(app, segmenter, worker)
     _add_facts(app, describe_model(segmenter, cfg.SERVE))
     most_bytes, seconds = round(cfg.SERVE.MEGABYTES * MEGA), cfg.SERVE.UPLOAD_SECONDS
@@ -268,6 +267,8 @@ def _add_facts(app: "FastAPI", facts: dict[str, Any]) -> None:
     from fastapi.responses import HTMLResponse
 
     from apps.api_page import render_page
+
+    app.state.in_work = 0
 
     @app.get("/health")
     async def health() -> dict[str, str | int]:
