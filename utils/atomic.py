@@ -71,7 +71,8 @@ def _is_room(path: Path) -> bool:
     if match is None or path.is_symlink():
         return False
     with contextlib.suppress(OSError):
-        return all(each.startswith((match[1], OF_SAFETENSORS)) for each in os.listdir(path))
+        # a draft may have a draft of its own beside it
+        return all(each.startswith((match[1], f".{match[1]}-", OF_SAFETENSORS)) for each in os.listdir(path))
     return False
 
 

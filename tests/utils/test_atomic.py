@@ -76,6 +76,7 @@ def test_drafts_of_one_path_do_not_meet(tmp_path):
 def test_what_killed_processes_left_is_cleared_and_nothing_else(tmp_path):
     mine = [".cache-12345678/kept.txt", ".venv-3/a", "maps/a.zarr/.a.zarr-12345678/a.zarr", "a.txt"]
     drafts = ["maps/.a.zarr-abcd_123/a.zarr/c/0", "maps/.a.zarr-abcd_123/a.zarr~/c/0", ".a.txt-12345678/a.txt"]
+    drafts += [".b.png-12345678/.b.png-abcdefgh/b.png", ".c.safetensors-12345678/.tmpGYMSYQ"]
     for name in mine + drafts:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
