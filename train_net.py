@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from yacs.config import CfgNode
 
+from apps.dry_run import list_training
 from config import ConfigError, config_mistakes, parse_args, read_cfg
 from config.check import check_cfg, label_options, learns_from_tiles, pseudo_options
 from config.load import all_keys
@@ -52,8 +53,7 @@ class Material:
 @script
 def main(argv: Sequence[str]) -> int:
     """Train the folds, then tune the threshold on whole cases out of fold; returns the exit code."""
-    about = "Train a network by folds and tune its threshold on whole cases out of fold."
-    args = parse_args(argv, about, resumable=True, dry=True)
+    args = parse_args(argv, "Train a network by folds and tune its threshold out of fold.", resumable=True, dry=True)
     cfg, mistakes = read_cfg(args.config_file, args.options)
     tiles = ["DATASETS.TRAIN_FOLDER"] * learns_from_tiles(cfg)
     paths = ["DATASETS.WSI_FOLDER", "DATASETS.ID_CSV", "DATASETS.FOLDS_CSV", *tiles, *label_options(cfg)]
@@ -61,8 +61,6 @@ def main(argv: Sequence[str]) -> int:
     with config_mistakes():
         check_ranks(cfg.SOLVER.BATCH_SIZE, cfg.SOLVER.FIND_LR)
     if args.dry_run:
-        from apps.dry_run import list_training
-
         return list_training(cfg, choose_run(cfg, args.resume)[0])
     with ranks():
         folder, resumed = agree(choose_run(cfg, args.resume) if is_writer() else None)

@@ -196,7 +196,13 @@ def no_slice(room: Room) -> None:
     (room.slides / "odd" / "notes.dcm").touch()
 
 
-def syntax(room: Room, uid: str) -> Callable[[Room], str]:
+def syntax_of_good(room: Room, uid: str) -> Callable[[Room], str]:
+    """The same, of which the pixels can be told all the same."""
+    syntax(room, uid)
+    return _same_as_left
+
+
+def syntax(room: Room, uid: str) -> None:
     """A slice of a good series says a transfer syntax in which it is not."""
     good_slices(room)
     path = _slice(room, 4)
@@ -206,7 +212,6 @@ def syntax(room: Room, uid: str) -> Callable[[Room], str]:
     rest = len(new).to_bytes(2, "little") + new + content[place + 2 + old :]
     group = int.from_bytes(content[140:144], "little") + len(new) - old
     path.write_bytes(content[:140] + group.to_bytes(4, "little") + content[144:place] + rest)
-    return _same_as_left
 
 
 def _slice(room: Room, number: int):
