@@ -47,6 +47,22 @@ def test_one_network_and_one_view_give_what_the_network_says():
     np.testing.assert_array_equal(found, first_channel(0.7)(patches(2, 3, 8, 8)))
 
 
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -1.0, 2.0])
+def test_answers_that_are_no_probabilities_are_refused(wrong):
+    def network(batch):
+        found = first_channel()(batch)
+        found[-1, 0, 3, 4] = wrong
+        return found
+
+    with pytest.raises(ValueError, match=r"^a\.onnx gives values from .* no probabilities"):
+        Predictor([Member(network, CARD, "a.onnx")])(patches(2, 3, 8, 8))
+
+
+def test_answers_for_other_classes_than_the_card_s_are_refused():
+    with pytest.raises(ValueError, match=r"^a\.onnx gives \(2, 1, 8, 8\).*its card says \(2, 2, 8, 8\)"):
+        Predictor([Member(first_channel(), replace(CARD, classes=("a", "b")), "a.onnx")])(patches(2, 3, 8, 8))
+
+
 def test_an_ensemble_is_the_mean_of_probabilities():
     members = [Member(first_channel(0.9), CARD), Member(first_channel(0.2), replace(CARD, mean=(0.3, 0, 0)))]
     both = Predictor(members)(patches(2, 3, 8, 8))

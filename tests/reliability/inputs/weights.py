@@ -227,16 +227,6 @@ def onnx_names(room: Room) -> None:
     _changed(room, change)
 
 
-def onnx_white(room: Room, white: float) -> None:
-    """An ONNX file that divides by another number than 255."""
-
-    def change(model: onnx.ModelProto) -> None:
-        tensor = next(each for each in model.graph.initializer if each.name == "white")
-        tensor.float_data[0] = white
-
-    _changed(room, change)
-
-
 def _changed(room: Room, change: Callable[[onnx.ModelProto], None]) -> None:
     path = write_mean(_odd(room, ".onnx"), ONNX_CARD)
     model = onnx.load(path)
