@@ -21,7 +21,9 @@ CODECS = [
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (64, 64), (100, 37), (90, 160), (9, 12), (300, 450), (3, 700)])
-@pytest.mark.parametrize(("size", "encode", "options"), CODECS, ids=str)
+@pytest.mark.parametrize(
+    ("size", "encode", "options"), CODECS, ids=lambda given: getattr(given, "__name__", str(given))
+)
 def test_the_size_that_a_stream_declares_is_that_of_the_image_in_it(shape, size, encode, options):
     assert tuple(size(bytes(encode(noise(*shape, 3), **options)))) == shape
 
