@@ -32,7 +32,7 @@ def test_slices_are_in_the_order_of_their_numbers_without_the_first_and_the_last
 
 def test_labels_of_another_size_than_their_volume_are_refused(tmp_path):
     volume(tmp_path / "p1")
-    with pytest.raises(SourceError, match=r"p1 is \(10, 6, 7\); its image p1 is \(10, 6, 8\)"):
+    with pytest.raises(SourceError, match=r"its mask p1 is \(10, 6, 7\); the image p1 is \(10, 6, 8\)"):
         open_labels(Case("p1", tmp_path / "p1", tmp_path / "p1"), (10, 6, 8), None, None)
 
 
