@@ -120,8 +120,10 @@ def test_a_bad_label_file_is_one_failed_case_that_names_file_and_object(slides):
     assert code == 1
     failures = read_table(folder / "failures.csv", ["id", "message"])
     assert list(failures["id"]) == ["b"]
-    assert failures["message"][0].startswith(
-        "b.geojson object 1 (PathAnnotationObject) has class 'Glomerulus'; DATASETS"
+    assert (
+        failures["message"]
+        .iloc[0]
+        .startswith("b.geojson object 1 (PathAnnotationObject) has class 'Glomerulus'; DATASETS")
     )
     assert set(read_table(folder / "images_64_red2" / "tiles.csv", ["id"])["id"]) == {"a"}
 

@@ -114,7 +114,7 @@ def _ring(numbers: object) -> np.ndarray:
 def _runs(segmentation: dict, shape: tuple[int, int]) -> Runs:
     """Runs down the columns of an object's run lengths: pixels outside and inside it by turns."""
     counts, stated = segmentation.get("counts"), segmentation.get("size")
-    size = tuple(stated) if isinstance(stated, list) else stated
+    size = tuple(stated) if isinstance(stated, list) else stated or ()
     if size != tuple(shape):
         raise SourceError(f"has run lengths for {size}; its image is {tuple(shape)}")
     found = decode_counts(counts) if isinstance(counts, str) else counts

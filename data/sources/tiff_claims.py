@@ -14,11 +14,7 @@ PLANES = ("PlaneCount", "NumPlanes", "FirstZ", "FirstC", "FirstT", "IFD")
 
 def refuse_claims(file: tifffile.TiffFile, path: Path) -> None:
     """Raise SourceError where a file has more pages, smaller copies or planes than a slide can have."""
-    try:
-        file.pages[MOST_PAGES]
-    except IndexError:
-        pass
-    else:
+    if len(file.pages) > MOST_PAGES:  # which ends where directories go round in a circle
         raise SourceError(
             f"{path.name} has more than {MOST_PAGES} pages; save the one that is meant as a file of its own"
         )
@@ -32,7 +28,7 @@ def refuse_claims(file: tifffile.TiffFile, path: Path) -> None:
 def _refuse_page(page: tifffile.TiffPage, path: Path) -> None:
     if len(page.subifds or ()) > MOST_PAGES:
         raise SourceError(f"{path.name} has more than {MOST_PAGES} smaller copies of a page")
-    segment = (page.tilelength, page.tilewidth) if page.is_tiled else (page.rowsperstrip,)
+    segment = (page.tilelength, page.tilewidth) if page.is_tiled else (page.rowsperstrip, page.imagewidth)
     sides = (page.imagelength, page.imagewidth, *segment)
     if any(not isinstance(side, int) or side < 1 for side in sides):  # a tag may hold a fraction or several numbers
         raise SourceError(f"{path.name} declares {sides[:2]} pixels in tiles or strips of {segment}")

@@ -43,7 +43,8 @@ def commands(page: Path, program: str) -> list[list[str]]:
 def script_of(words: list[str]) -> tuple[Path, list[str]]:
     """The script that a python command names, and its arguments."""
     if words[0] == "-m":
-        return ROOT / f"{words[1].replace('.', '/')}.py", words[2:]
+        module = ROOT / words[1].replace(".", "/")
+        return module / "__main__.py" if module.is_dir() else module.with_suffix(".py"), words[2:]
     return ROOT / words[0], words[1:]
 
 

