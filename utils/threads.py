@@ -3,7 +3,7 @@
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager
 from itertools import islice
 from types import TracebackType
@@ -88,6 +88,23 @@ class Beside(AbstractContextManager):
         self._begun.append(self._pool.submit(work, *arguments))
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._pool.shutdown(cancel_futures=error is not None)
+        if error is not None:
+            self._cancel()
+        try:
+            self._wait()
+        except BaseException:  # a signal: what is being written now is finished first, and nothing else begun
+            self._cancel()
+            self._wait()
+            raise
+        finally:
+            self._pool.shutdown(cancel_futures=True)
         while self._begun and error is None:
             self._begun.popleft().result()
+
+    def _cancel(self) -> None:
+        for future in self._begun:
+            future.cancel()
+
+    def _wait(self) -> None:
+        # not by joining the thread: a join that a signal interrupts takes the thread for ended (Python 3.11)
+        wait([future for future in self._begun if not future.cancelled()])

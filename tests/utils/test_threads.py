@@ -1,4 +1,5 @@
 import os
+import signal
 import threading
 import time
 
@@ -111,3 +112,22 @@ def test_after_an_error_of_the_main_work_its_own_error_counts():
 
     with pytest.raises(KeyError, match="main"):
         run()
+
+
+def test_a_signal_while_the_last_piece_is_waited_for_lets_that_end_and_begins_no_other():
+    done = []
+
+    def work(number):
+        time.sleep(0.2)
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.3)
+        done.append(number)
+
+    def both():
+        with Beside() as beside:
+            for number in range(2):
+                beside.do(work, number)
+
+    with pytest.raises(KeyboardInterrupt):
+        both()
+    assert done == [0]
