@@ -6,14 +6,13 @@ import errno
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}  # what a write says where there is no room
 PROBE_BYTES = 2**20
-ROOM = re.compile(r"\.(.+)-[a-z0-9_]{8}")  # what holds a draft, as tempfile names it
+ROOM = re.compile(r"\.(.+)-[a-z0-9_]{8}")  # what holds a draft
 OF_SAFETENSORS = ".tmp"  # how its own drafts of a draft begin
 
 
@@ -26,9 +25,10 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """
     with named_if_full(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        room = Path(tempfile.mkdtemp(prefix=f".{path.name[:60]}-", dir=path.parent))
+        room = path.parent / f".{path.name[:60]}-{os.urandom(4).hex()}"
         draft = room / path.name
         try:
+            room.mkdir(0o700)  # within the block: a signal may come right after it
             yield draft
             if draft.is_dir():
                 _replace_folder(draft, path, room)
@@ -40,7 +40,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
                 (room / "probe").write_bytes(bytes(PROBE_BYTES))
             raise
         finally:
-            shutil.rmtree(room, ignore_errors=True)
+            _remove(room)
 
 
 @contextmanager
@@ -64,6 +64,14 @@ def clear_drafts(folder: Path) -> None:
         for name in rooms:
             shutil.rmtree(Path(place) / name, ignore_errors=True)
         folders[:] = [name for name in folders if name not in rooms and not name.endswith(".zarr")]
+
+
+def _remove(room: Path) -> None:
+    try:
+        shutil.rmtree(room, ignore_errors=True)
+    except BaseException:  # a signal in the middle of it
+        shutil.rmtree(room, ignore_errors=True)
+        raise
 
 
 def _is_room(path: Path) -> bool:

@@ -1,5 +1,6 @@
 import errno
 import os
+from pathlib import Path
 
 import pytest
 
@@ -115,3 +116,17 @@ def test_bytes_appear_whole_or_not_at_all(tmp_path, monkeypatch):
     assert caught.value.filename == str(tmp_path / "a.png")
     assert (tmp_path / "a.png").read_bytes() == b"old"
     assert names(tmp_path) == ["a.png"]
+
+
+def test_a_signal_right_after_the_draft_has_a_place_leaves_none(tmp_path, monkeypatch):
+    real = Path.mkdir
+
+    def interrupted(self, *args, **options):
+        real(self, *args, **options)
+        if self.name.startswith("."):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "mkdir", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_text(tmp_path / "a.txt", "new")
+    assert names(tmp_path) == []
