@@ -1,10 +1,12 @@
 import logging
 import os
+import signal
 import sys
 
 import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: threads only slow such small networks down
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell ignores for what it runs in the background
 
 
 @pytest.fixture(autouse=True)

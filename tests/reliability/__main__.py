@@ -1,6 +1,7 @@
 """The matrix as a table: python -m tests.reliability [GROUP ...] [--csv FILE]; 1 if a promise is broken."""
 
 import argparse
+import signal
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -19,6 +20,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("groups", nargs="*", metavar="GROUP", help="names of files in tests/reliability/matrix")
     parser.add_argument("--csv", type=Path, help="where the table is kept as well")
     args = parser.parse_args(argv)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell ignores for what it runs in the background
     cases = [case for case in load_matrix() if not args.groups or case.group in args.groups]
     outcomes = list(tried(cases))
     if args.csv:
