@@ -15,6 +15,7 @@ from config import config_mistakes, parse_args, read_cfg
 from config.check import LABEL_FILES, check_cfg, get
 from config.lock import lock
 from config.run import exit_code, print_result, script, start_log, start_run
+from utils.atomic import without_drafts
 
 if TYPE_CHECKING:
     from data.cases import Case, CaseTable
@@ -56,7 +57,7 @@ def main(argv: Sequence[str]) -> int:
     from data.cases import list_test_cases
 
     so_far = start_log()
-    with lock(Path(cfg.TEST.OUTPUT_DIR)) as folder:
+    with lock(Path(cfg.TEST.OUTPUT_DIR)) as folder, without_drafts(folder):
         members, rule = load_networks(cfg)
         cfg = with_card(cfg, members[0])
         with config_mistakes():  # before the run begins: no folder is left of a table that cannot be read
@@ -115,10 +116,8 @@ def test(cfg: CfgNode, members: "list[Member]", rule: "MaskRule", folder: Path, 
     from data.manifest import build_test_manifest, write_manifest
     from data.writers.results import Results
     from model.predictor import weight_files
-    from utils.atomic import clear_drafts
     from utils.failures import Failures
 
-    clear_drafts(folder)
     results = Results(folder)
     failures = Failures(table.problems, folder / "config.yaml")
     weights = weight_files(Path(cfg.TEST.MODEL_WEIGHTS_FOLDER), cfg.TEST.ENGINE)

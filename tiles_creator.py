@@ -12,6 +12,7 @@ from config import config_mistakes, parse_args, read_cfg
 from config.check import check_cfg, label_options
 from config.lock import lock
 from config.run import exit_code, print_result, script, start_log, start_run
+from utils.atomic import without_drafts
 
 if TYPE_CHECKING:
     from data.cases import CaseTable
@@ -31,7 +32,7 @@ def main(argv: Sequence[str]) -> int:
     from data.cases import list_cases
 
     so_far = start_log()
-    with lock(Path(cfg.DATASETS.TRAIN_FOLDER)) as folder:
+    with lock(Path(cfg.DATASETS.TRAIN_FOLDER)) as folder, without_drafts(folder):
         with config_mistakes():  # before the run begins: no folder is left of a table that cannot be read
             table = list_cases(cfg)
         run = start_run(cfg, folder, so_far)
@@ -56,11 +57,9 @@ def cut_tiles(cfg: CfgNode, run: Path, table: "CaseTable") -> int:
     from data.patches.statistics import PixelStatistics
     from data.patches.tiles import TileRow, build_tile_folder, cut_case, describe_set, finish_tiles, start_tiles
     from data.sources.opening import build_reader
-    from utils.atomic import clear_drafts
     from utils.failures import Failures
     from utils.progress import track
 
-    clear_drafts(run)
     failures = Failures(table.problems, run / "config.yaml")
     write_manifest(run / "manifest.csv", build_manifest(cfg, table.cases, failures))
     folder, reader, statistics = build_tile_folder(cfg), build_reader(cfg), PixelStatistics()

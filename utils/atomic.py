@@ -66,6 +66,17 @@ def clear_drafts(folder: Path) -> None:
         folders[:] = [name for name in folders if name not in rooms and not name.endswith(".zarr")]
 
 
+@contextmanager
+def without_drafts(folder: Path) -> Iterator[None]:
+    """Clear drafts away before the block, and after it if it ends in an error, when no thread writes any more."""
+    clear_drafts(folder)
+    try:
+        yield
+    except BaseException:
+        clear_drafts(folder)
+        raise
+
+
 def _remove(room: Path) -> None:
     try:
         shutil.rmtree(room, ignore_errors=True)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from utils.atomic import atomic_path, clear_drafts, sync_folder, write_bytes, write_text
+from utils.atomic import atomic_path, clear_drafts, sync_folder, without_drafts, write_bytes, write_text
 
 
 class InterruptedRunError(Exception):
@@ -130,3 +130,13 @@ def test_a_signal_right_after_the_draft_has_a_place_leaves_none(tmp_path, monkey
     with pytest.raises(KeyboardInterrupt):
         write_text(tmp_path / "a.txt", "new")
     assert names(tmp_path) == []
+
+
+def test_drafts_that_others_leave_are_cleared_before_and_after_an_error(tmp_path):
+    left = tmp_path / ".a.zarr-0123abcd" / "a.zarr"
+    left.mkdir(parents=True)
+    with pytest.raises(RuntimeError), without_drafts(tmp_path):  # noqa: PT012  what is left within is the point
+        assert not left.exists()
+        left.mkdir(parents=True)
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
