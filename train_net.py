@@ -20,6 +20,7 @@ from config.load import all_keys
 from config.lock import lock
 from config.resume import STATES, choose_run
 from config.run import ALL_GOOD, SOME_FAILED, exit_code, print_result, script, start_log, start_run
+from utils.atomic import without_drafts
 from utils.ranks import agree, check_ranks, is_writer, ranks
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def main(argv: Sequence[str]) -> int:
         folder, resumed = agree(choose_run(cfg, args.resume) if is_writer() else None)
         began = folder / "config.yaml" if resumed else args.config_file
         earlier = Path(began).with_name("manifest.csv") if began else None
-        with lock(folder) if is_writer() else nullcontext():
+        with lock(folder) if is_writer() else nullcontext(), without_drafts(folder) if is_writer() else nullcontext():
             return run_in(folder, cfg, resumed, earlier)
 
 
@@ -135,10 +136,8 @@ def gather(cfg: CfgNode, failures: "Failures") -> Material | None:
 def train(cfg: CfgNode, run: Path, material: Material, earlier: Path | None, failures: "Failures") -> int:
     """Train each fold, predict the cases that it did not see, tune the threshold and report; returns the exit code."""
     from data.manifest import warn_of_changes, write_manifest
-    from utils.atomic import clear_drafts
 
     (run / STATES).mkdir(exist_ok=True)
-    clear_drafts(run)
     summaries = note_folds(run, material)
     if earlier and earlier.is_file():
         warn_of_changes(earlier, material.files)
