@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from yacs.config import CfgNode
 
+from apps.dry_run import list_plan
 from config import config_mistakes, parse_args, read_cfg
 from config.check import LABEL_FILES, check_cfg, get
 from config.lock import lock
@@ -51,11 +52,12 @@ def main(argv: Sequence[str]) -> int:
     needed = ["TEST.WSI_FOLDER", "TEST.LABELS_CSV", "TEST.MODEL_WEIGHTS_FOLDER", "DATASETS.ID_CSV"]
     needed += [] if cfg.TEST.LABELS_CSV else [key for key in LABEL_FILES if get(cfg, key)]
     check_cfg(cfg, needed, mistakes)
-    if args.dry_run:
-        return list_plan(with_card(cfg, load_networks(cfg)[0][0]))
     from data.case import refuse_same_names
     from data.cases import list_test_cases
 
+    if args.dry_run:
+        cfg = with_card(cfg, load_networks(cfg)[0][0])
+        return list_plan(cfg, list_test_cases, f"predicted into {cfg.TEST.OUTPUT_DIR}")
     so_far = start_log()
     with lock(Path(cfg.TEST.OUTPUT_DIR)) as folder, without_drafts(folder):
         members, rule = load_networks(cfg)
@@ -64,18 +66,6 @@ def main(argv: Sequence[str]) -> int:
             table = list_test_cases(cfg)
         folder = start_run(cfg, folder, so_far)
         return test(cfg, members, rule, folder, refuse_same_names(table, folder))
-
-
-def list_plan(cfg: CfgNode) -> int:
-    """Say what would be predicted and what is wrong with it; returns the exit code."""
-    from apps import dry_run
-    from data.cases import list_test_cases
-    from data.sources.opening import build_reader
-
-    start_log()
-    with config_mistakes():
-        table = list_test_cases(cfg)
-    return dry_run.list_plan(table, build_reader(cfg), f"predicted into {cfg.TEST.OUTPUT_DIR}")
 
 
 def load_networks(cfg: CfgNode) -> "tuple[list[Member], MaskRule]":

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from yacs.config import CfgNode
 
+from apps.dry_run import list_plan
 from config import config_mistakes, parse_args, read_cfg
 from config.check import check_cfg, label_options
 from config.lock import lock
@@ -26,29 +27,17 @@ def main(argv: Sequence[str]) -> int:
     args = parse_args(argv, "Cut slides and their labels into tiles for training.", dry=True)
     cfg, mistakes = read_cfg(args.config_file, args.options)
     check_cfg(cfg, ["DATASETS.WSI_FOLDER", "DATASETS.ID_CSV", *label_options(cfg)], mistakes)
-    if args.dry_run:
-        return list_plan(cfg)
     from data.case import refuse_same_names
     from data.cases import list_cases
 
+    if args.dry_run:
+        return list_plan(cfg, list_cases, f"cut into tiles below {cfg.DATASETS.TRAIN_FOLDER}")
     so_far = start_log()
     with lock(Path(cfg.DATASETS.TRAIN_FOLDER)) as folder, without_drafts(folder):
         with config_mistakes():  # before the run begins: no folder is left of a table that cannot be read
             table = list_cases(cfg)
         run = start_run(cfg, folder, so_far)
         return cut_tiles(cfg, run, refuse_same_names(table, run))
-
-
-def list_plan(cfg: CfgNode) -> int:
-    """Say what would be cut and what is wrong with it; returns the exit code."""
-    from apps import dry_run
-    from data.cases import list_cases
-    from data.sources.opening import build_reader
-
-    start_log()
-    with config_mistakes():
-        table = list_cases(cfg)
-    return dry_run.list_plan(table, build_reader(cfg), f"cut into tiles below {cfg.DATASETS.TRAIN_FOLDER}")
 
 
 def cut_tiles(cfg: CfgNode, run: Path, table: "CaseTable") -> int:

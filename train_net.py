@@ -388,9 +388,8 @@ def report(
             scores += evaluate_case(case, reader, final, rule.extent, results, *look)
     write_scores(run / "scores.csv", scores, reader.classes)
     more = [*write_tuning(run, rules), *write_fold_scores(run, score_folds(folds, scores)), *training_pictures(run)]
-    ids, failed, config = [case.id for case in cases], failures.rows, cfg.dump(sort_keys=False)
-    title, classes = f"Out-of-fold masks of {run.name}", reader.classes
-    log.info("report %s", write_results_report(results, title, ids, scores, classes, rules.kept, failed, config, more))
+    what = f"Out-of-fold masks of {run.name}", [case.id for case in cases], scores, reader.classes, rules.kept
+    log.info("report %s", write_results_report(results, *what, failures.rows, cfg.dump(sort_keys=False), more))
     return pooled_confusion(scores).dice
 
 

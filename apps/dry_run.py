@@ -1,11 +1,13 @@
 """What a script would do, said and not done: every case is opened once, and nothing is written."""
 
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from yacs.config import CfgNode
 
+from config import config_mistakes
 from config.run import exit_code, print_result, start_log
 from utils.failures import Failures
 
@@ -14,9 +16,14 @@ if TYPE_CHECKING:
     from data.sources.opening import CaseReader
 
 
-def list_plan(table: "CaseTable", reader: "CaseReader", deed: str) -> int:
+def list_plan(cfg: CfgNode, list_cases: Callable[[CfgNode], "CaseTable"], deed: str) -> int:
     """Print a line of each case that would be `deed`, and one of each fault that is known; returns the exit code."""
-    failures = Failures(table.problems)
+    from data.sources.opening import build_reader
+
+    start_log()
+    with config_mistakes():
+        table = list_cases(cfg)
+    reader, failures = build_reader(cfg), Failures(table.problems)
     for case in table.cases:
         with failures.guard(case.id, case.image.name):
             print_result(f"{case.id}: {_looked_at(case, reader)}; would be {deed}")

@@ -1,5 +1,8 @@
 """Pictures with bright discs, and weights that find what is bright."""
 
+import struct
+import zlib
+
 import numpy as np
 from PIL import Image
 
@@ -30,3 +33,8 @@ def save_weights(folder, card=CARD):
     """An ONNX file of the mean over the channels, in a folder of its own."""
     folder.mkdir(parents=True, exist_ok=True)
     return write_mean(folder / "mean.onnx", card)
+
+
+def chunk(kind, content):
+    """A part of a PNG file: length, kind, content and checksum."""
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))

@@ -1,4 +1,4 @@
-"""How glibc's malloc treats the large blocks of a training on the CPU."""
+"""How glibc's malloc treats the large blocks of networks on the CPU."""
 
 import ctypes
 import platform

@@ -26,14 +26,18 @@ class Seen:
 
 def tile(room: Room) -> Seen:
     """Cut slides into tiles."""
-    options = {
+    return call(tiles_creator.main, room, options_of_tiles(room))
+
+
+def options_of_tiles(room: Room) -> dict[str, object]:
+    """What tiling and training on its tiles are called with."""
+    return {
         "DATASETS.WSI_FOLDER": room.slides,
         "DATASETS.LABELS_CSV": room.labels,
         "DATASETS.TRAIN_FOLDER": room.out,
         "INPUT.SIZE_TRAIN": 64,
         "TILES.REDUCTION": 1,
     }
-    return call(tiles_creator.main, room, options)
 
 
 def tile_pairs(room: Room) -> Seen:

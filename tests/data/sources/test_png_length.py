@@ -9,11 +9,8 @@ from PIL import Image
 from data.sources import SourceError
 from data.sources.png_length import PASSES
 from tests.data.sources.test_image import read
+from tests.pictures import chunk
 from tests.slides import noise
-
-
-def chunk(kind, content):
-    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
 
 def write_png(path, rows, columns, scanlines, interlaced=0, colour=2):

@@ -10,7 +10,7 @@ from pathlib import Path
 import train_net
 from tests.reliability.inputs.slides import zero_bytes
 from tests.reliability.room import Room, furnish
-from tests.reliability.steps import Seen, call, predict, tile
+from tests.reliability.steps import Seen, call, options_of_tiles, predict, tile
 
 PROGRAMS = ["tiles_creator", "train_net", "test_net", "export_net", "serve_net", "apps.segment", "apps.fetch_data"]
 TOUCHED = 99  # an exit code that no script has
@@ -55,12 +55,7 @@ def dry_train(folder: Path) -> Seen:
     room = furnish(folder)
     tile(room)
     zero_bytes(room)
-    options = {
-        "DATASETS.WSI_FOLDER": room.slides,
-        "DATASETS.LABELS_CSV": room.labels,
-        "DATASETS.TRAIN_FOLDER": room.out,
-        "INPUT.SIZE_TRAIN": 64,
-        "TILES.REDUCTION": 1,
+    options = options_of_tiles(room) | {
         "MODEL.ARCHITECTURE": "UneXt18",
         "SOLVER.N_FOLDS": 2,
         "OUTPUT_DIR": room.folder / "runs",

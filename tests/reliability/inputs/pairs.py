@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from tests.pictures import chunk
 from tests.reliability.inputs.truth import Check, mask_is
 from tests.reliability.room import ODD, Room, draw, lay_pairs
 
@@ -28,10 +29,7 @@ def _bomb(path: Path, colour: int, side: int = 50_000) -> None:
     """A small PNG that claims to be huge."""
     header = struct.pack(">IIBBBBB", side, side, 8, colour, 0, 0, 0)
     chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(bytes(10**6))), (b"IEND", b"")]
-    parts = [
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
-    ]
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunk(kind, data) for kind, data in chunks))
 
 
 def _flip(path: Path, place: int) -> None:
