@@ -13,9 +13,11 @@ from yacs.config import CfgNode
 from config import ConfigError, config_mistakes, read_cfg
 from config.check import check_cfg
 from config.load import all_keys
+from config.lock import lock
 from config.resume import STATES
 from config.run import exit_code, print_result, script, start_run
 from train_net import load_predictor, weights_path
+from utils.atomic import without_drafts
 
 if TYPE_CHECKING:
     from data.cases import Case, CaseTable
@@ -35,15 +37,16 @@ def main(argv: Sequence[str]) -> int:
     args = parse_args(argv)
     cfg, mistakes = read_cfg(str(args.run / "config.yaml"), args.options)
     check_cfg(cfg, ["DATASETS.UNLABELLED_FOLDER", "DATASETS.ID_CSV"], mistakes)
-    root = args.run / FOLDER
     with config_mistakes():
         cards, table = describe_folds(cfg, args.run), find_cases(cfg, args.run)
+    with lock(args.run / FOLDER) as root, without_drafts(root):
         from data.pseudo_labels import write_card
 
-        for card in cards:
-            write_card(root, card)
-    start_run(cfg, root)
-    return predict(cfg, args.run, cards, table)
+        with config_mistakes():
+            for card in cards:
+                write_card(root, card)
+        start_run(cfg, root)
+        return predict(cfg, args.run, cards, table)
 
 
 def parse_args(argv: Sequence[str]) -> argparse.Namespace:

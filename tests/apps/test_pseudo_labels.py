@@ -10,6 +10,7 @@ from PIL import Image
 import train_net
 from apps import pseudo_labels
 from model.checkpoints import load_card
+from tests.holder import held
 from tests.slides import noise
 from tests.test_repeat import OPTIONS, save_pairs
 from utils.tables import read_table
@@ -79,6 +80,10 @@ def test_each_fold_makes_maps_of_its_own_and_learns_from_them_alone_to_the_same_
     assert (maps / "fold1" / "overlays" / "y.jpg").exists()
     monkeypatch.setattr(pseudo_labels, "load_predictor", refused)  # nothing is missing, so no network is loaded
     assert call(pseudo_labels, more, folder)[0] == 0
+
+    with held(maps) as process:
+        code, errors = call(pseudo_labels, more, folder)
+    assert (code, f"another process is at work in {maps}: process {process.pid} on" in errors) == (2, True)
 
     options = more | {
         "DATASETS.PSEUDO_LABELS": maps,

@@ -7,27 +7,15 @@ import sys
 import pytest
 
 from config.lock import NAME, LockedError, lock
-
-HOLD = """
-import sys, pathlib
-from config.lock import lock
-with lock(pathlib.Path(sys.argv[1])):
-    print("held", flush=True)
-    sys.stdin.read()
-"""
+from tests.holder import HOLD, held
 
 
 def test_a_second_process_is_refused_by_the_name_of_the_first_until_that_ends(tmp_path):
     folder = tmp_path / "run"
-    with subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as process:
-        process.stdout.readline()
+    with held(folder) as process:
         told = f"another process is at work in {folder}: process {process.pid} on "
         with pytest.raises(LockedError, match=told), lock(folder):
             pass
-        process.kill()
-        process.wait()
     assert (folder / NAME).exists()
     with lock(folder):
         pass
