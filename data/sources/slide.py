@@ -25,6 +25,7 @@ COLOURS = {2, YCBCR}  # RGB, and what JPEG decodes to it
 PHOTOMETRICS = {0, 1, 3} | COLOURS  # white is zero, black is zero, palette
 ALPHA = {1, 2}  # of ExtraSamples
 BITS = {1, 2, 4, 8}  # of a grey pixel
+ORIENTATION, TURNED = 274, range(2, 9)  # the tag, and its values for an image that is to be turned or mirrored
 
 
 class TiffSource(Source):
@@ -236,6 +237,9 @@ def _pages_of(series: tifffile.TiffPageSeries, path: Path) -> tuple[list[tifffil
         raise SourceError(f"{path.name} has YCbCr colours without JPEG; convert it to RGB")
     if page.bitspersample != 8 and (count > 1 or page.bitspersample not in BITS):
         raise SourceError(f"{path.name} has {count} channels of {page.bitspersample} bits; convert it to 8 bits")
+    turn = page.tags.valueof(ORIENTATION)
+    if turn in TURNED:  # some programs heed it and some do not, so that labels may be of either
+        raise SourceError(f"{path.name} is marked as turned (Orientation {turn}); save it upright")
     pages = [each.aspage() for each in series.pages if each is not None]
     if len(pages) * page.samplesperpixel != count:
         raise SourceError(f"{path.name} has {count} channels in {len(pages)} pages: damaged, or not one page with all")

@@ -228,6 +228,7 @@ KINDS: dict[str, Callable[[Room, np.ndarray], None]] = {
     "YCbCr": lambda room, image: _with(room, image, compression="zlib", tags={"PhotometricInterpretation": 6}),
     "unknown colours": lambda room, image: _with(room, image, tags={"PhotometricInterpretation": 77}),
     "unknown compression": lambda room, image: _with(room, image, tags={"Compression": 34887}),
+    "turned": lambda room, image: write_slide(room.slide(), image, extratags=[(274, 3, 1, 6, True)]),
     "tiles of no width": lambda room, image: _with(room, image, tags={"TileWidth": 0}),
 }
 
