@@ -30,14 +30,14 @@ def score_run(run: Path) -> dict:
     return {
         "dice": dice.pop("(pooled)"),
         "dice_by_case": dice,
-        "dice_tuned": _dice_at(run, list(dice), _rule(tuning.to_dict("records")[0])),
+        "dice_tuned": _dice_at(run, list(dice), rule_of(tuning.to_dict("records")[0])),
         "thresholds": list(tuning["threshold"]),
         "fold_seconds": _fold_seconds(run / "history.csv"),
         "commit": _commit(run / "versions.txt"),
     }
 
 
-def _rule(row: Mapping[str, str]) -> MaskRule:
+def rule_of(row: Mapping[str, str]) -> MaskRule:
     """The rule of a line of tuning.csv."""
     thresholds = tuple(map(float, row["threshold"].split()))
     sizes = {name: int(float(row[name])) for name in ("min_object_px", "max_hole_px")}

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import yaml
 
-from benchmarks import study
+from benchmarks import residuals, study
 from benchmarks.memory import ROOT
 from tests.slides import write_labels_csv, write_pyramid
 from utils.tables import read_table
@@ -78,6 +78,10 @@ def test_a_study_that_is_stopped_goes_on_and_ends_with_its_table(argv, tmp_path,
     assert f"| tta | `TEST.TTA flips` | {tta:.3f} | {tta - plain:+.3f} |" in page.read_text()
     assert (tmp_path / "pictures" / "study_tiny.png").stat().st_size > 0
     assert "2 of 2: tta seed 5 Dice" in capsys.readouterr().out
+    run = home / "seed5" / "plain"
+    assert residuals.main([str(run), "--most", "1"]) == 0
+    assert capsys.readouterr().out.count("\n| 1 | ") == 1
+    assert (run / "residuals.png").stat().st_size > 0
 
 
 def test_a_row_that_fails_leaves_the_others_their_turn(argv, monkeypatch, capsys):
