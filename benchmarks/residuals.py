@@ -1,8 +1,8 @@
 """What the networks of a run got wrong on held-out cases: python -m benchmarks.residuals output/train/kidney.
 
 Errors are taken apart into areas that hang together, each of one of four kinds, and the largest of all cases are
-numbered. Prints the share of each kind and a line a numbered area, and draws all of them on white paper. What is taken
-for another class is left out.
+numbered. Prints Dice and the share of each kind, and a line a numbered area, and draws all of them on white paper. What
+is taken for another class is left out. With --labels the run is scored against another table than it was trained on.
 """
 
 import argparse
@@ -18,12 +18,14 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.patches import Patch
 from scipy import ndimage
+from yacs.config import CfgNode
 
 from benchmarks.page import markdown
 from benchmarks.study_score import rule_of
 from config import load_cfg
 from config.run import ALL_GOOD, script
 from data.cases import list_cases
+from data.scoring import pooled_confusion, score_case
 from data.sources.opening import build_reader
 from data.stitching.mask_rule import MaskRule
 from data.stitching.postprocess import clean_case
@@ -32,6 +34,7 @@ from data.writers.errors import error_kinds
 from data.writers.overlay import small_masks
 from data.writers.results import Results
 from utils.colours import CLASS_COLOURS, colour_name
+from utils.metrics import Confusion
 from utils.plots import INK, QUIET, new_figure, save_figure
 from utils.tables import read_table
 
@@ -60,6 +63,7 @@ class CaseErrors:
     kinds: np.ndarray
     areas: list[Area]
     step: float
+    confusion: Confusion
 
 
 @script
@@ -68,9 +72,11 @@ def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description="Take the errors of a finished run of train_net.py apart.")
     parser.add_argument("run", type=Path, help="folder of the run")
     parser.add_argument("--picture", type=Path, help="where to draw them; in the run's folder if not given")
+    parser.add_argument("--labels", type=Path, metavar="CSV", help="DATASETS.LABELS_CSV, if not that of the training")
     parser.add_argument("--most", type=int, default=10, metavar="N", help="how many areas to number")
     args = parser.parse_args(argv)
-    found = [read_errors(args.run, case_id, rule) for case_id, rule in rules_by_case(args.run).items()]
+    cfg = load_cfg(str(args.run / "config.yaml"), ["DATASETS.LABELS_CSV", str(args.labels)] if args.labels else [])
+    found = [read_errors(cfg, args.run, case_id, rule) for case_id, rule in rules_by_case(args.run).items()]
     largest = sorted((area for each in found for area in each.areas), key=lambda area: -area.pixels)[: args.most]
     print(residual_tables(found, largest))
     draw_errors(found, largest, args.picture or args.run / "residuals.png")
@@ -87,16 +93,16 @@ def rules_by_case(run: Path) -> dict[str, MaskRule]:
     return {case_id: rules.get(fold, rules["all"]) for case_id, fold in pairs if case_id in scored_ids}
 
 
-def read_errors(run: Path, case_id: str, rule: MaskRule) -> CaseErrors:
+def read_errors(cfg: CfgNode, run: Path, case_id: str, rule: MaskRule) -> CaseErrors:
     """The errors of a held-out case, from its probability map and its labels."""
-    cfg = load_cfg(str(run / "config.yaml"))
     (case,) = [case for case in list_cases(cfg).cases if case.id == case_id]
     with TemporaryDirectory() as scratch, build_reader(cfg).open_both(case) as (source, labels):
         final = clean_case(open_map(Results(run).probabilities(case_id)), Path(scratch) / "map", rule)
+        confusion = pooled_confusion(score_case(case_id, final, labels, rule.extent))
         _, truth, predicted = small_masks(source, labels, final, rule.extent, LONGEST_PX)
         step = max(source.shape) / max(predicted.shape)
     kinds = error_kinds(truth, predicted)
-    return CaseErrors(case_id, kinds, split_errors(case_id, kinds, step), step)
+    return CaseErrors(case_id, kinds, split_errors(case_id, kinds, step), step, confusion)
 
 
 def split_errors(case_id: str, kinds: np.ndarray, step: float) -> list[Area]:
@@ -118,9 +124,10 @@ def residual_tables(found: Sequence[CaseErrors], largest: Sequence[Area]) -> str
     """The share of each kind in each case, and the largest areas, in Markdown."""
     every = [area for each in found for area in each.areas]
     total = sum(area.pixels for area in every) or 1.0
-    shares = [(each.case, *_shares(each.areas, total)) for each in found]
-    shares.append(("all", *_shares(every, total)))
-    head = ("share of all wrong pixels", *KINDS)
+    shares = [(each.case, f"{each.confusion.dice:.3f}", *_shares(each.areas, total)) for each in found]
+    pooled = sum((each.confusion for each in found), Confusion())
+    shares.append(("all", f"{pooled.dice:.3f}", *_shares(every, total)))
+    head = ("share of all wrong pixels", "Dice", *KINDS)
     lines = [
         (
             str(number),

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from benchmarks.residuals import CaseErrors, draw_errors, residual_tables, rules_by_case, split_errors
+from utils.metrics import Confusion
 
 ROWS = [
     "..111....22",
@@ -16,7 +17,7 @@ STEP = 4.0
 @pytest.fixture
 def case():
     kinds = np.array([[int(each.replace(".", "0")) for each in row] for row in ROWS], np.uint8)
-    return CaseErrors("a", kinds, split_errors("a", kinds, STEP), STEP)
+    return CaseErrors("a", kinds, split_errors("a", kinds, STEP), STEP, Confusion(2, 1, 1))
 
 
 def test_errors_at_an_outline_are_told_from_whole_objects(case):
@@ -38,10 +39,10 @@ def test_an_area_is_numbered_at_a_pixel_of_its_own(case):
 def test_shares_are_of_all_wrong_pixels(case):
     largest = sorted(case.areas, key=lambda area: -area.pixels)[:1]
     lines = residual_tables([case], largest).splitlines()
-    assert lines[2:4] == ["| a | 10 % | 20 % | 50 % | 20 % |", "| all | 10 % | 20 % | 50 % | 20 % |"]
+    assert lines[2:4] == ["| a | 0.667 | 10 % | 20 % | 50 % | 20 % |", "| all | 0.667 | 10 % | 20 % | 50 % | 20 % |"]
     assert lines[-1].startswith("| 1 | a | inside an outline | 50 % | ")
-    nothing = CaseErrors("b", np.zeros((3, 3), np.uint8), [], 1.0)
-    assert "| all | 0 % | 0 % | 0 % | 0 % |" in residual_tables([nothing], [])
+    nothing = CaseErrors("b", np.zeros((3, 3), np.uint8), [], 1.0, Confusion(2, 1, 1))
+    assert "| all | 0.667 | 0 % | 0 % | 0 % | 0 % |" in residual_tables([nothing], [])
 
 
 def test_equal_errors_give_the_same_picture(case, tmp_path):

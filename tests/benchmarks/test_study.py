@@ -79,7 +79,7 @@ def test_a_study_that_is_stopped_goes_on_and_ends_with_its_table(argv, tmp_path,
     assert (tmp_path / "pictures" / "study_tiny.png").stat().st_size > 0
     assert "2 of 2: tta seed 5 Dice" in capsys.readouterr().out
     run = home / "seed5" / "plain"
-    assert residuals.main([str(run), "--most", "1"]) == 0
+    assert residuals.main([str(run), "--most", "1", "--labels", str(tmp_path / "labels.csv")]) == 0
     assert capsys.readouterr().out.count("\n| 1 | ") == 1
     assert (run / "residuals.png").stat().st_size > 0
 
