@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from yacs.config import CfgNode
 
 from config import ConfigError, config_mistakes, read_cfg
 from config.check import check_cfg
@@ -17,7 +16,7 @@ from config.run import exit_code, print_result, script
 if TYPE_CHECKING:
     import pandas as pd
 
-    from data.cases import Case
+    from data.cases import Case, CaseTable
     from data.sources.opening import CaseReader
     from data.sources.source import Source
 
@@ -38,11 +37,13 @@ def main(argv: Sequence[str]) -> int:
     with config_mistakes():
         rows = read_table(Path(cfg.DATASETS.LABELS_CSV), ["id", cfg.DATASETS.RLE_COLUMN])
         table = list_cases(cfg)
-        pairs = find_outlines(args.outlines, table.cases)
+        pairs = find_outlines(args.outlines, table)
+    if "class" not in rows:
+        rows["class"] = cfg.DATASETS.CLASSES[0]  # what such a table means, once it has lines of others beside them
     reader, failures = build_reader(cfg), Failures(table.problems)
     for case, path in pairs:
         with failures.guard(case.id, path.name):
-            rows = with_texts(cfg, rows, case.id, unite(reader, case, path))
+            rows = with_texts(rows, case.id, unite(reader, case, path), cfg.DATASETS.RLE_COLUMN)
     columns = list(rows.columns)
     write_table(args.csv, [dict(zip(columns, row, strict=True)) for row in rows.to_numpy()], columns)
     added = sum(case.id not in failures.ids for case, _ in pairs)
@@ -63,21 +64,19 @@ def parse_args(argv: Sequence[str]) -> argparse.Namespace:
     return parser.parse_intermixed_args(argv)
 
 
-def find_outlines(folder: Path, cases: "Sequence[Case]") -> "list[tuple[Case, Path]]":
-    """The cases that have a file of outlines; raises ConfigError where a file is of no case, or there is none."""
+def find_outlines(folder: Path, table: "CaseTable") -> "list[tuple[Case, Path]]":
+    """The good cases that have a file of outlines; raises ConfigError where a file is of no case, or there is none."""
     from data.sources.file_name import ending, stem
     from data.sources.label_file import LABEL_READERS
 
     files = sorted(path for path in folder.glob("*") if ending(path) in LABEL_READERS)
     ids = [stem(path) for path in files]
-    by_id = {case.id: case for case in cases}
-    mistakes = [
-        f"{path} is of no slide that can be read" for path, own in zip(files, ids, strict=True) if own not in by_id
-    ]
+    by_id, known = {case.id: case for case in table.cases}, {problem.id for problem in table.problems}
+    mistakes = [f"{path} is of no slide" for path, own in zip(files, ids, strict=True) if own not in {*by_id, *known}]
     mistakes += [f"{folder} has several files of {own}" for own in sorted(set(ids)) if ids.count(own) > 1]
     if mistakes or not files:
         raise ConfigError(mistakes or [f"{folder} holds no outlines ({', '.join(sorted(LABEL_READERS))})"])
-    return [(by_id[own], path) for own, path in zip(ids, files, strict=True)]
+    return [(by_id[own], path) for own, path in zip(ids, files, strict=True) if own in by_id]
 
 
 def unite(reader: "CaseReader", case: "Case", path: Path) -> dict[str, str]:
@@ -108,20 +107,18 @@ def strips(old: "Source", new: "Source") -> Iterator[np.ndarray]:
         yield np.where((over > 0) & (over != IGNORE), over, under)
 
 
-def with_texts(cfg: CfgNode, rows: "pd.DataFrame", case_id: str, texts: Mapping[str, str]) -> "pd.DataFrame":
-    """The table with a case's run lengths by class replaced, and lines added for classes that it had none of."""
+def with_texts(rows: "pd.DataFrame", case_id: str, texts: Mapping[str, str], column: str) -> "pd.DataFrame":
+    """The table with a case's run lengths by class in place of its own, and lines for classes that it had none of."""
     import pandas as pd
 
-    rows, column = rows.copy(), cfg.DATASETS.RLE_COLUMN
+    rows = rows.copy()
     for name, text in texts.items():
-        own = rows["id"] == case_id
-        if "class" in rows:
-            own &= rows["class"] == name
+        own = (rows["id"] == case_id) & (rows["class"] == name)
         if own.any():
             rows.loc[own, column] = text
         elif text:
-            line = {"id": case_id, column: text, "class": name}
-            rows = pd.concat([rows, pd.DataFrame([{key: line.get(key, "") for key in rows.columns}])])
+            line = dict.fromkeys(rows.columns, "") | {"id": case_id, "class": name, column: text}
+            rows = pd.concat([rows, pd.DataFrame([line])])
     return rows
 
 

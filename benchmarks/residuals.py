@@ -18,15 +18,14 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.patches import Patch
 from scipy import ndimage
-from yacs.config import CfgNode
 
 from benchmarks.page import markdown
 from benchmarks.study_score import rule_of
 from config import load_cfg
 from config.run import ALL_GOOD, script
-from data.cases import list_cases
+from data.cases import Case, list_cases
 from data.scoring import pooled_confusion, score_case
-from data.sources.opening import build_reader
+from data.sources.opening import CaseReader, build_reader
 from data.stitching.mask_rule import MaskRule
 from data.stitching.postprocess import clean_case
 from data.stitching.probability_map import open_map
@@ -76,7 +75,8 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--most", type=int, default=10, metavar="N", help="how many areas to number")
     args = parser.parse_args(argv)
     cfg = load_cfg(str(args.run / "config.yaml"), ["DATASETS.LABELS_CSV", str(args.labels)] if args.labels else [])
-    found = [read_errors(cfg, args.run, case_id, rule) for case_id, rule in rules_by_case(args.run).items()]
+    cases, rules = {case.id: case for case in list_cases(cfg).cases}, rules_by_case(args.run)
+    found = [read_errors(build_reader(cfg), args.run, cases[case_id], rule) for case_id, rule in rules.items()]
     largest = sorted((area for each in found for area in each.areas), key=lambda area: -area.pixels)[: args.most]
     print(residual_tables(found, largest))
     draw_errors(found, largest, args.picture or args.run / "residuals.png")
@@ -93,16 +93,15 @@ def rules_by_case(run: Path) -> dict[str, MaskRule]:
     return {case_id: rules.get(fold, rules["all"]) for case_id, fold in pairs if case_id in scored_ids}
 
 
-def read_errors(cfg: CfgNode, run: Path, case_id: str, rule: MaskRule) -> CaseErrors:
+def read_errors(reader: CaseReader, run: Path, case: Case, rule: MaskRule) -> CaseErrors:
     """The errors of a held-out case, from its probability map and its labels."""
-    (case,) = [case for case in list_cases(cfg).cases if case.id == case_id]
-    with TemporaryDirectory() as scratch, build_reader(cfg).open_both(case) as (source, labels):
-        final = clean_case(open_map(Results(run).probabilities(case_id)), Path(scratch) / "map", rule)
-        confusion = pooled_confusion(score_case(case_id, final, labels, rule.extent))
+    with TemporaryDirectory() as scratch, reader.open_both(case) as (source, labels):
+        final = clean_case(open_map(Results(run).probabilities(case.id)), Path(scratch) / "map", rule)
+        confusion = pooled_confusion(score_case(case.id, final, labels, rule.extent))
         _, truth, predicted = small_masks(source, labels, final, rule.extent, LONGEST_PX)
         step = max(source.shape) / max(predicted.shape)
     kinds = error_kinds(truth, predicted)
-    return CaseErrors(case_id, kinds, split_errors(case_id, kinds, step), step, confusion)
+    return CaseErrors(case.id, kinds, split_errors(case.id, kinds, step), step, confusion)
 
 
 def split_errors(case_id: str, kinds: np.ndarray, step: float) -> list[Area]:

@@ -35,7 +35,7 @@ def add(places, *options):
 
 def masks(places):
     rows = read_table(places / "new.csv", ["id", "encoding"])
-    return {row["id"] + row.get("class", ""): decode_rle(row["encoding"], SHAPE) for row in rows.to_dict("records")}
+    return {row["id"] + " " + row["class"]: decode_rle(row["encoding"], SHAPE) for row in rows.to_dict("records")}
 
 
 def test_outlined_objects_join_those_of_the_table(places, capsys):
@@ -44,8 +44,8 @@ def test_outlined_objects_join_those_of_the_table(places, capsys):
     expected = square(5, 10)
     expected[40:60, 500:530] = expected[15:30, 20:60] = 1
     found = masks(places)
-    np.testing.assert_array_equal(found["a"], expected)
-    np.testing.assert_array_equal(found["b"], square(50, 600))
+    np.testing.assert_array_equal(found["a object"], expected)
+    np.testing.assert_array_equal(found["b object"], square(50, 600))
     assert "1 of 2 cases with objects added" in capsys.readouterr().out
 
 
@@ -55,10 +55,19 @@ def test_a_class_without_a_line_gets_one_and_the_outline_counts(places):
     write_geojson(places / "more" / "a.geojson", [("two", box(10, 5, 30, 15))])
     assert add(places, "DATASETS.CLASSES", "['one','two']") == 0
     found = masks(places)
-    assert list(found) == ["aone", "btwo", "atwo"]
-    np.testing.assert_array_equal(found["aone"], square(5, 10) * (np.arange(90) >= 15)[:, None])
-    np.testing.assert_array_equal(found["atwo"][5:15, 10:30], 1)
-    assert found["atwo"].sum() == 200
+    assert list(found) == ["a one", "b two", "a two"]
+    np.testing.assert_array_equal(found["a one"], square(5, 10) * (np.arange(90) >= 15)[:, None])
+    np.testing.assert_array_equal(found["a two"][5:15, 10:30], 1)
+    assert found["a two"].sum() == 200
+
+
+def test_a_table_without_classes_is_of_the_first_one(places):
+    write_geojson(places / "more" / "a.geojson", [("two", box(500, 40, 530, 60))])
+    assert add(places, "DATASETS.CLASSES", "['one','two']") == 0
+    found = masks(places)
+    assert list(found) == ["a one", "b one", "a two"]
+    np.testing.assert_array_equal(found["a one"], square(5, 10))
+    assert found["a two"].sum() == 20 * 30
 
 
 def test_one_bad_file_stops_no_other_and_loses_no_line(places, caplog):
@@ -66,12 +75,13 @@ def test_one_bad_file_stops_no_other_and_loses_no_line(places, caplog):
         file.write("gone,1 2\n")
     (places / "more" / "a.geojson").write_text("{")
     write_geojson(places / "more" / "b.geojson", [("object", box(0, 0, 5, 5))])
+    write_geojson(places / "more" / "gone.geojson", [("object", box(0, 0, 5, 5))])
     assert add(places) == 1
     assert "a: a.geojson is no readable JSON" in caplog.text
     rows = read_table(places / "new.csv", ["id", "encoding"])
     assert list(rows["id"]) == ["a", "b", "gone"]
     assert rows["encoding"].iloc[0] == encode_rle(square(5, 10))
-    assert masks(places)["b"].sum() == 20 * 20 + 25
+    assert masks(places)["b object"].sum() == 20 * 20 + 25
 
 
 def test_outlines_of_no_slide_and_no_outlines_are_refused(places, capsys):
